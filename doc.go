@@ -1,0 +1,38 @@
+// Package evid is an event notifier for SIP platforms: the Event Interface of
+// OpenSIPS. Something raises an event (E_PIKE_BLOCKED, ip=192.168.2.11); every
+// server that subscribed to it is told, and evid knows that it was.
+//
+// # Terms
+//
+// They are those of OpenSIPS. An [Event] has a name and ordered parameters, each
+// named or not, a string or an integer. A subscriber is an event name with a
+// [Socket], "xmlrpc:127.0.0.1:8081:block_ip", and an expiry. A [Transport]
+// handles the sockets of one scheme. Registering an event name makes it known;
+// OpenSIPS calls that "publish", a word that means "send" elsewhere. A lane is
+// the traffic of one connection: of all subscribers with the same scheme, host,
+// port, and what else a connection depends on.
+//
+// # The way of an event
+//
+// [Interface.Raise] hands an event to the [Keeper] (package queue), which numbers
+// it and keeps it until each subscriber has had it. Package delivery takes it
+// from there to the lanes of a transport (transport/xmlrpc), which report what
+// came of it as a [Result].
+//
+// # Guarantees
+//
+//  1. An OK means kept. Raise returns without an error once the event is in the
+//     list of its name, for all who were subscribed. With no subscriber nothing is
+//     kept and the error is [ErrNoSubscribers]. A list holds a bounded number of
+//     events: a subscriber that is further behind loses its oldest, counted.
+//     What is in memory is lost when the process ends.
+//  2. In order. Each subscriber gets its events in raise order, one at a time.
+//     Each is attempted once: if that fails it is logged and counted as dead.
+//  3. Nobody waits for another destination. A destination that is dead, slow,
+//     silent or hostile costs no other destination and no raiser anything.
+//     Subscribers of one destination take turns on its connection; one that does
+//     not answer holds up the others for a quarter of a second, as long as fewer
+//     than four are silent.
+//  4. Nothing is lost uncounted. See [Counts].
+//  5. Bad input gets a clear error that names what, where and what was expected.
+package evid

@@ -1,0 +1,406 @@
+package evid
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// What the methods of [Interface] wrap in their errors.
+var (
+	ErrNotRegistered = errors.New("the event is not registered")
+	ErrNoSubscribers = errors.New("nobody is subscribed")
+	ErrEventName     = errors.New("expected a name of 1 to 64 bytes without blanks, control characters and ';'")
+	ErrTooLarge      = errors.New("the event is larger than 512 KiB")
+	ErrTooManyHops   = errors.New("more than 16 events led to one another")
+	ErrTooManyEvents = errors.New("65536 events are registered")
+	ErrExpire        = errors.New("expected an expiry above 0")
+	ErrClosed        = errors.New("the event interface is closed")
+)
+
+// A SocketError says why a socket cannot be subscribed.
+type SocketError struct {
+	Socket string
+	Err    error
+}
+
+func (e *SocketError) Error() string { return fmt.Sprintf("parse socket %q: %v", e.Socket, e.Err) }
+
+// Unwrap returns what is wrong with the socket.
+func (e *SocketError) Unwrap() error { return e.Err }
+
+// maxEvents bounds what auto_register can be made to register.
+const maxEvents = 65536
+
+// Options configure an [Interface].
+type Options struct {
+	Keeper       Keeper
+	Transports   []Transport // at most one for each scheme
+	AutoRegister bool        // raising or subscribing registers an unknown event
+}
+
+// An Interface is the Event Interface: it knows the registered events and who
+// subscribed to them, and hands what is raised to its [Keeper]. Its methods may
+// be called from several goroutines at once. [New] makes one.
+type Interface struct {
+	keeper       Keeper
+	transports   []Transport
+	autoRegister bool
+	raised       atomic.Uint64
+
+	namesMu sync.RWMutex // guards the registered names
+	names   map[string]int
+	events  []EventInfo
+
+	subsMu sync.Mutex // guards the subscriptions; held while the keeper opens and closes them
+	subs   map[string]*subscribers
+	closed bool
+}
+
+// subscribers are the subscriptions to one event.
+type subscribers struct {
+	byKey map[string]*subscriber
+	inAge []*subscriber // oldest first
+}
+
+type subscriber struct {
+	Subscription
+	expire  time.Duration
+	expires time.Time   // zero: never
+	timer   *time.Timer // nil: never
+}
+
+// New returns an Interface with no events and no subscribers.
+func New(opts Options) *Interface {
+	return &Interface{
+		keeper:       opts.Keeper,
+		transports:   opts.Transports,
+		autoRegister: opts.AutoRegister,
+		names:        make(map[string]int),
+		subs:         make(map[string]*subscribers),
+	}
+}
+
+// Register makes an event name known, which OpenSIPS calls to publish it.
+// Registering a name again is no error.
+func (i *Interface) Register(event string) error {
+	if err := CheckEventName(event); err != nil {
+		return fmt.Errorf("register event %q: %w", event, err)
+	}
+	i.namesMu.Lock()
+	defer i.namesMu.Unlock()
+	if _, known := i.names[event]; known {
+		return nil
+	}
+	if len(i.events) == maxEvents {
+		return fmt.Errorf("register event %q: %w", event, ErrTooManyEvents)
+	}
+	event = strings.Clone(event) // it may be part of a larger request
+	i.names[event] = len(i.events)
+	i.events = append(i.events, EventInfo{Name: event, ID: len(i.events)})
+	return nil
+}
+
+// CheckEventName says whether an event can have this name: 1 to [MaxEventName]
+// bytes without blanks, control characters and ';'. It returns nil or
+// [ErrEventName].
+func CheckEventName(event string) error {
+	if event == "" || len(event) > MaxEventName ||
+		strings.ContainsFunc(event, func(r rune) bool { return r <= ' ' || r == 0x7f || r == ';' }) {
+		return ErrEventName
+	}
+	return nil
+}
+
+// known returns nil if the event is registered, registering it if that is done
+// automatically.
+func (i *Interface) known(event string) error {
+	i.namesMu.RLock()
+	_, known := i.names[event]
+	i.namesMu.RUnlock()
+	switch {
+	case known:
+		return nil
+	case i.autoRegister:
+		return i.Register(event)
+	default:
+		return ErrNotRegistered
+	}
+}
+
+// Events lists the registered events in order of registration.
+func (i *Interface) Events() []EventInfo {
+	i.namesMu.RLock()
+	defer i.namesMu.RUnlock()
+	return slices.Clone(i.events)
+}
+
+// Event returns one registered event.
+func (i *Interface) Event(name string) (EventInfo, bool) {
+	i.namesMu.RLock()
+	defer i.namesMu.RUnlock()
+	id, known := i.names[name]
+	if !known {
+		return EventInfo{}, false
+	}
+	return i.events[id], true
+}
+
+// ParseSocket reads a socket with the transport of its scheme. The error is a
+// [*SocketError].
+func (i *Interface) ParseSocket(socket string) (Socket, error) {
+	_, s, err := i.parseSocket(socket)
+	return s, err
+}
+
+func (i *Interface) parseSocket(socket string) (Transport, Socket, error) {
+	var schemes []string
+	scheme, addr, _ := strings.Cut(socket, ":")
+	for _, t := range i.transports {
+		if t.Scheme() != scheme {
+			schemes = append(schemes, t.Scheme()+":")
+			continue
+		}
+		s, err := t.Parse(addr)
+		if err != nil {
+			return nil, nil, &SocketError{socket, err}
+		}
+		return t, s, nil
+	}
+	return nil, nil, &SocketError{socket, fmt.Errorf("unknown transport %q: expected a socket that starts with %s",
+		scheme, strings.Join(schemes, " or "))}
+}
+
+// Subscribe asks for the events raised from now on under this name to be
+// delivered to the socket, until expire has passed; [Never] is for good.
+// Subscribing a subscriber again (the same event and the same [Socket.Key])
+// renews its expiry and replaces its options, also for what still waits.
+//
+// The socket is checked, its host is not resolved. The error wraps
+// [ErrNotRegistered], a [*SocketError] or [ErrExpire], or comes from the Keeper.
+func (i *Interface) Subscribe(event, socket string, expire time.Duration) error {
+	if err := i.subscribe(event, socket, expire); err != nil {
+		return fmt.Errorf("subscribe to %q: %w", event, err)
+	}
+	return nil
+}
+
+func (i *Interface) subscribe(event, socket string, expire time.Duration) error {
+	transport, sock, err := i.parseSocket(socket)
+	if err != nil {
+		return err
+	}
+	if expire <= 0 {
+		return ErrExpire
+	}
+	if err := i.known(event); err != nil {
+		return err
+	}
+	i.subsMu.Lock()
+	defer i.subsMu.Unlock()
+	if i.closed {
+		return ErrClosed
+	}
+	sub := Subscription{Event: strings.Clone(event), Socket: sock, Transport: transport, Sync: isSync(sock)}
+	if err := i.keeper.OpenSub(sub); err != nil {
+		return err
+	}
+	i.addLocked(sub, expire)
+	return nil
+}
+
+// addLocked adds or renews a subscription.
+func (i *Interface) addLocked(sub Subscription, expire time.Duration) {
+	subs := i.subs[sub.Event]
+	if subs == nil {
+		subs = &subscribers{byKey: make(map[string]*subscriber)}
+		i.subs[sub.Event] = subs
+	}
+	s := subs.byKey[sub.Socket.Key()]
+	if s == nil {
+		s = new(subscriber)
+		subs.byKey[sub.Socket.Key()] = s
+		subs.inAge = append(subs.inAge, s)
+	}
+	s.Subscription, s.expire = sub, expire
+	if s.timer != nil {
+		s.timer.Stop()
+		s.timer = nil
+	}
+	s.expires = time.Time{}
+	if expire != Never {
+		s.expires = time.Now().Add(expire)
+		s.timer = time.AfterFunc(expire, func() { i.expire(s) })
+	}
+}
+
+// expire ends s if its time is up. It may have been renewed or removed between
+// the timer's end and now.
+func (i *Interface) expire(s *subscriber) {
+	i.subsMu.Lock()
+	defer i.subsMu.Unlock()
+	if s.timer != nil && !time.Now().Before(s.expires) {
+		_ = i.removeLocked(s, Expired) // an error could be told to nobody
+	}
+}
+
+// removeLocked ends s. Its timer is nil from then on.
+func (i *Interface) removeLocked(s *subscriber, why Close) error {
+	if s.timer != nil {
+		s.timer.Stop()
+		s.timer = nil
+	}
+	subs := i.subs[s.Event]
+	delete(subs.byKey, s.Socket.Key())
+	at := slices.Index(subs.inAge, s)
+	subs.inAge = slices.Delete(subs.inAge, at, at+1)
+	if len(subs.inAge) == 0 {
+		delete(i.subs, s.Event)
+	}
+	return i.keeper.CloseSub(s.Event, s.Socket.Key(), why)
+}
+
+// Unsubscribe ends a subscription at once; what still waits for it is
+// discarded. That it is not subscribed is no error.
+func (i *Interface) Unsubscribe(event, socket string) error {
+	if err := i.unsubscribe(event, socket); err != nil {
+		return fmt.Errorf("unsubscribe from %q: %w", event, err)
+	}
+	return nil
+}
+
+func (i *Interface) unsubscribe(event, socket string) error {
+	_, sock, err := i.parseSocket(socket)
+	if err != nil {
+		return err
+	}
+	if _, known := i.Event(event); !known {
+		return ErrNotRegistered
+	}
+	i.subsMu.Lock()
+	defer i.subsMu.Unlock()
+	if s := i.findLocked(event, sock.Key()); s != nil {
+		return i.removeLocked(s, Unsubscribed)
+	}
+	return i.keeper.CloseSub(event, sock.Key(), Unsubscribed) // what waits for one that has expired
+}
+
+func (i *Interface) findLocked(event, key string) *subscriber {
+	if subs := i.subs[event]; subs != nil {
+		return subs.byKey[key]
+	}
+	return nil
+}
+
+// Dismiss ends the subscription of a subscriber that answered that it is gone.
+// A subscription that was renewed since the answer was asked for stays.
+func (i *Interface) Dismiss(event string, socket Socket) error {
+	i.subsMu.Lock()
+	defer i.subsMu.Unlock()
+	s := i.findLocked(event, socket.Key())
+	switch {
+	case s == nil:
+		return i.keeper.CloseSub(event, socket.Key(), Dismissed)
+	case s.Socket != socket:
+		return nil
+	default:
+		return i.removeLocked(s, Dismissed)
+	}
+}
+
+// Subscribers lists who is subscribed to an event, the newest first as OpenSIPS
+// lists them.
+func (i *Interface) Subscribers(event string) []Subscriber {
+	i.subsMu.Lock()
+	defer i.subsMu.Unlock()
+	subs := i.subs[event]
+	if subs == nil {
+		return nil
+	}
+	list := make([]Subscriber, 0, len(subs.inAge))
+	for _, s := range slices.Backward(subs.inAge) {
+		ttl := Never
+		if s.expire != Never {
+			ttl = max(0, time.Until(s.expires))
+		}
+		list = append(list, Subscriber{Event: s.Event, Socket: s.Socket, Expire: s.expire, TTL: ttl})
+	}
+	return list
+}
+
+// Raise raises an event: it is kept for all who are subscribed to it, and Raise
+// returns its ID. It does not wait for any subscriber, but for those whose
+// socket asks for it (modparam sync_mode): at each of them it waits for one
+// attempt, which is made now; if something waits before it there, Raise fails at
+// once and nobody gets the event. If such an attempt fails, so does Raise, though
+// the others get the event: the ID is then not zero.
+//
+// The error wraps [ErrNotRegistered], [ErrNoSubscribers], [ErrTooLarge],
+// [ErrTooManyHops] or [ErrClosed], or comes from the Keeper. Raise copies params.
+func (i *Interface) Raise(ctx context.Context, event string, params ...Param) (ID, error) {
+	e := &Event{Name: event, Params: slices.Clone(params), Hops: hops(ctx)}
+	err := i.known(event)
+	if err == nil && e.Hops > MaxHops {
+		err = ErrTooManyHops
+	}
+	if err == nil && e.Size() > MaxEventSize {
+		err = ErrTooLarge
+	}
+	if err != nil {
+		return ID{}, fmt.Errorf("raise event %q: %w", event, err)
+	}
+	i.raised.Add(1)
+	kept, err := i.keeper.Accept(ctx, e)
+	if err == nil && !kept {
+		err = ErrNoSubscribers
+	}
+	if err != nil {
+		err = fmt.Errorf("raise event %q: %w", event, err)
+	}
+	if !kept {
+		return ID{}, err
+	}
+	return e.ID, err
+}
+
+// Raised counts the events that were raised under a registered name, also those
+// that nobody was subscribed to.
+func (i *Interface) Raised() uint64 { return i.raised.Load() }
+
+// Close ends all subscriptions; what waits stays with the Keeper. Subscribing
+// is an error from then on.
+func (i *Interface) Close() {
+	i.subsMu.Lock()
+	defer i.subsMu.Unlock()
+	i.closed = true
+	for _, subs := range i.subs {
+		for _, s := range subs.inAge {
+			if s.timer != nil {
+				s.timer.Stop()
+				s.timer = nil
+			}
+		}
+	}
+	clear(i.subs)
+}
+
+type causeKey struct{}
+
+// CausedBy returns a context for raising events because of e, such as in a
+// transport that e was delivered to. Events raised with it have one hop more
+// than e: events that raise each other in a circle end at [MaxHops].
+func CausedBy(ctx context.Context, e *Event) context.Context {
+	return context.WithValue(ctx, causeKey{}, e)
+}
+
+func hops(ctx context.Context) uint8 {
+	if cause, ok := ctx.Value(causeKey{}).(*Event); ok {
+		return cause.Hops + 1
+	}
+	return 0
+}

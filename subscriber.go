@@ -1,0 +1,96 @@
+package evid
+
+import (
+	"context"
+	"math"
+	"time"
+)
+
+// Never is the expiry of a subscription that does not expire.
+const Never time.Duration = math.MaxInt64
+
+// A Subscription asks for the events of one name to be delivered to one socket.
+type Subscription struct {
+	Event     string
+	Socket    Socket
+	Transport Transport // which parsed the socket
+	Sync      bool      // a raise waits for one attempt at this subscriber
+}
+
+// A Keeper keeps the events that were raised until they are delivered: the
+// queue. It takes calls from several goroutines at once and brings them into
+// one order: an event goes to just those subscriptions that were opened before
+// it was accepted and not closed before that.
+type Keeper interface {
+	// Accept numbers the event and keeps it for every open subscription to its
+	// name. It reports whether it was kept; false without an error says that
+	// nobody is subscribed. An error together with true says that the event was
+	// kept but a synchronous subscriber did not get it. Accept waits for
+	// synchronous subscribers, at most until ctx is done, and for nobody else.
+	Accept(ctx context.Context, e *Event) (kept bool, err error)
+	// OpenSub begins to accept events for a subscription, from the next one on.
+	// For a subscriber that is already known it replaces socket and options, also
+	// for what still waits.
+	OpenSub(s Subscription) error
+	// CloseSub ends what is accepted for a subscriber. Unknown ones are ignored.
+	CloseSub(event, key string, why Close) error
+}
+
+// Close says why a subscription ends, and with that what becomes of the events
+// that wait.
+type Close uint8
+
+// The ways in which a subscription ends.
+const (
+	Expired      Close = iota // what waits is still delivered
+	Unsubscribed              // what waits is discarded, counted as abandoned
+	Dismissed                 // the subscriber answered that it is gone: as Unsubscribed
+)
+
+func (c Close) String() string {
+	return [...]string{"expired", "unsubscribed", "dismissed"}[c]
+}
+
+// Counts is what became of the events of one subscriber, or of all. At any time
+//
+//	Accepted = Delivered + Dead + Dropped + Abandoned + Waiting
+//
+// and all but Waiting only grow.
+type Counts struct {
+	Accepted    uint64 // kept for the subscriber
+	Delivered   uint64 // confirmed, or for a subscriber that never answers: written
+	Dead        uint64 // given up: rejected, or attempted in vain
+	Dropped     uint64 // lost because the subscriber was too far behind
+	Abandoned   uint64 // discarded by unsubscribing
+	Waiting     uint64 // not yet attempted to the end
+	Unconfirmed uint64 // of Delivered: written only, no reply expected
+	Odd         uint64 // of Delivered: confirmed by a reply that is no reply of the protocol
+	Retried     uint64 // attempts that asked for another one
+}
+
+// Add adds other to c.
+func (c *Counts) Add(other Counts) {
+	c.Accepted += other.Accepted
+	c.Delivered += other.Delivered
+	c.Dead += other.Dead
+	c.Dropped += other.Dropped
+	c.Abandoned += other.Abandoned
+	c.Waiting += other.Waiting
+	c.Unconfirmed += other.Unconfirmed
+	c.Odd += other.Odd
+	c.Retried += other.Retried
+}
+
+// A Subscriber is a subscription as [Interface.Subscribers] lists it.
+type Subscriber struct {
+	Event  string
+	Socket Socket
+	Expire time.Duration // as subscribed; Never: does not expire
+	TTL    time.Duration // what is left of Expire; Never: does not expire
+}
+
+// An EventInfo is a registered event as [Interface.Events] lists it.
+type EventInfo struct {
+	Name string
+	ID   int // in order of registration, from 0
+}

@@ -1,0 +1,88 @@
+package evid
+
+import "time"
+
+// A Transport delivers events to the sockets of one scheme. A transport is safe
+// for use by several goroutines at once.
+type Transport interface {
+	// Scheme is what a socket of this transport starts with: "xmlrpc".
+	Scheme() string
+	// Parse reads the part of a socket after the scheme and its colon. It does
+	// no I/O: names are resolved when the lane dials. The error says what was
+	// expected.
+	Parse(addr string) (Socket, error)
+	// Lane names the lane that carries the traffic of s: the scheme, the host, the
+	// port, and all else that one connection depends on.
+	Lane(s Socket) string
+	// Open returns a lane for s and all sockets with the same lane name. It does
+	// no I/O.
+	Open(s Socket) Lane
+}
+
+// A Lane carries the traffic of one connection. It dials inside Deliver and
+// keeps what it has learned while there is no connection.
+type Lane interface {
+	// Deliver attempts a prefix of batch in order and sets the Result of each item
+	// it attempted; those whose verdict is NotSent come again. It sets at least one
+	// verdict other than NotSent unless the lane was closed or the deadline is
+	// past. Every item also has its own time limit, from its socket; the deadline,
+	// unless zero, cuts all of them short. One goroutine at a time calls it.
+	Deliver(deadline time.Time, batch []Item)
+	// Idle says that nothing waits to be sent: what should not stay open closes.
+	// It is called by the goroutine that calls Deliver.
+	Idle()
+	// Close closes the lane for good, from any goroutine. A Deliver that runs
+	// returns at once; Close waits for what the lane itself has started.
+	Close() error
+}
+
+// An Item is an event on its way to one subscriber.
+type Item struct {
+	Event   *Event
+	Socket  Socket
+	Attempt int32 // 1 for the first
+	Result  Result
+}
+
+// A Result is what came of an item. The zero value says that it was not sent.
+type Result struct {
+	Verdict Verdict
+	Blame   Blame         // whom a Retry pauses
+	Sent    bool          // a byte of the event may have reached the subscriber
+	After   time.Duration // Retry: not before this, as the subscriber asked; 0: it did not
+	Code    int           // the status or fault code of the reply; 0: none
+	Detail  string        // what happened, for people; empty for a plain delivery
+	Odd     bool          // Delivered, but by a reply that is not what the protocol has
+}
+
+// A Verdict says what an attempt came to.
+type Verdict uint8
+
+// The verdicts.
+const (
+	NotSent     Verdict = iota // not attempted; it comes again
+	Delivered                  // the subscriber confirmed it
+	Unconfirmed                // all bytes written, to a subscriber that never answers
+	Retry                      // not delivered; worth another attempt
+	Rejected                   // the subscriber refused this event for good
+	Gone                       // the subscriber wants no events any more
+)
+
+func (v Verdict) String() string {
+	return [...]string{"not sent", "delivered", "unconfirmed", "retry", "rejected", "gone"}[v]
+}
+
+// Blame says who has to pause after a [Retry].
+type Blame uint8
+
+// Who can be blamed.
+const (
+	NoOne          Blame = iota
+	TheEvent             // this event only: the subscriber may take others
+	TheSubscriber        // this subscriber; others of the destination go on
+	TheDestination       // all subscribers of the lane
+)
+
+func (b Blame) String() string {
+	return [...]string{"no one", "the event", "the subscriber", "the destination"}[b]
+}
