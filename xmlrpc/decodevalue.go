@@ -1,0 +1,202 @@
+package xmlrpc
+
+import (
+	"bytes"
+	"encoding/base64"
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// value reads what is inside <value>, and </value>.
+func (d *decoder) value() (any, error) {
+	if d.depth == 0 {
+		return nil, fmt.Errorf("expected values nested at most %d deep", d.maxDepth)
+	}
+	d.depth--
+	defer func() { d.depth++ }()
+
+	t, err := d.scan.next()
+	switch {
+	case err != nil:
+		return nil, err
+	case t.is(endTag, "value"): // no type: a string
+		return string(t.text), nil
+	case t.kind != startTag:
+		return nil, fmt.Errorf("expected </value>, got %s", t)
+	case len(trimBlanks(t.text)) > 0:
+		return nil, fmt.Errorf("expected either text or an element, got %.40q before %s", t.text, t)
+	}
+	v, err := d.typed(t.name)
+	if err != nil {
+		return nil, err
+	}
+	return v, d.close("value")
+}
+
+// scalarTypes are the elements whose content is text.
+var scalarTypes = [...]string{
+	"string", "int", "i4", "boolean", "double", "dateTime.iso8601", "base64",
+	"nil", "ex:nil", "i8", "ex:i8", "i1", "ex:i1", "i2", "ex:i2",
+}
+
+// typed reads the inside of the element that says a value's type, and its end tag.
+func (d *decoder) typed(element []byte) (any, error) {
+	switch string(element) {
+	case "array":
+		return d.array()
+	case "struct":
+		return d.structure()
+	}
+	for _, scalarType := range scalarTypes {
+		if string(element) != scalarType {
+			continue
+		}
+		text, err := d.content(scalarType)
+		if err != nil {
+			return nil, err
+		}
+		return scalar(scalarType, text)
+	}
+	return nil, fmt.Errorf("expected the type of a value, got <%.40s>", element)
+}
+
+func (d *decoder) array() ([]any, error) {
+	if err := d.open("data"); err != nil {
+		return nil, fmt.Errorf("array: %w", err)
+	}
+	items := []any{}
+	for {
+		t, err := d.tag()
+		switch {
+		case err != nil:
+			return nil, err
+		case t.is(endTag, "data"):
+			return items, d.close("array")
+		case !t.is(startTag, "value"):
+			return nil, fmt.Errorf("array: expected <value> or </data>, got %s", t)
+		}
+		v, err := d.value()
+		if err != nil {
+			return nil, fmt.Errorf("item %d: %w", len(items)+1, err)
+		}
+		items = append(items, v)
+	}
+}
+
+func (d *decoder) structure() (Struct, error) {
+	members := Struct{}
+	for {
+		t, err := d.tag()
+		switch {
+		case err != nil:
+			return nil, err
+		case t.is(endTag, "struct"):
+			return members, nil
+		case !t.is(startTag, "member"):
+			return nil, fmt.Errorf("struct: expected <member> or </struct>, got %s", t)
+		}
+		name, err := d.memberName()
+		if err != nil {
+			return nil, fmt.Errorf("member %d: %w", len(members)+1, err)
+		}
+		v, err := d.memberValue()
+		if err != nil {
+			return nil, fmt.Errorf("member %.40q: %w", name, err)
+		}
+		members = append(members, Member{name, v})
+	}
+}
+
+func (d *decoder) memberName() (string, error) {
+	if err := d.open("name"); err != nil {
+		return "", err
+	}
+	name, err := d.content("name")
+	return string(name), err
+}
+
+func (d *decoder) memberValue() (any, error) {
+	if err := d.open("value"); err != nil {
+		return nil, err
+	}
+	v, err := d.value()
+	if err != nil {
+		return nil, err
+	}
+	return v, d.close("member")
+}
+
+// scalar reads the text of a value that is neither array nor struct.
+func scalar(element string, text []byte) (any, error) {
+	if element == "string" {
+		return string(text), nil
+	}
+	var v any
+	var err error
+	trimmed := string(trimBlanks(text))
+	switch element {
+	case "nil", "ex:nil":
+		if trimmed == "" {
+			return nil, nil
+		}
+		err = strconv.ErrSyntax
+	case "boolean":
+		v, err = parseBoolean(trimmed)
+	case "double":
+		v, err = parseDouble(trimmed)
+	case "dateTime.iso8601":
+		v, err = parseTime(trimmed)
+	case "base64":
+		v, err = parseBase64(text)
+	default:
+		v, err = strconv.ParseInt(trimmed, 10, 64)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("expected %s, got %.40q", element, text)
+	}
+	return v, nil
+}
+
+func parseBoolean(text string) (bool, error) {
+	switch text {
+	case "0":
+		return false, nil
+	case "1":
+		return true, nil
+	default:
+		return false, strconv.ErrSyntax
+	}
+}
+
+// parseDouble accepts exponents, which XML-RPC does not have but many send. It
+// does not accept the other forms that Go knows: NaN, Inf, hexadecimal.
+func parseDouble(text string) (float64, error) {
+	for i := range len(text) {
+		if !bytes.ContainsRune([]byte("+-.0123456789eE"), rune(text[i])) {
+			return 0, strconv.ErrSyntax
+		}
+	}
+	return strconv.ParseFloat(text, 64)
+}
+
+// parseTime accepts the form of the specification and the usual ones of ISO
+// 8601. A time without a zone is in UTC.
+func parseTime(text string) (t time.Time, err error) {
+	for _, layout := range []string{timeLayout, timeLayout + "Z07:00", "2006-01-02T15:04:05", time.RFC3339} {
+		if t, err = time.Parse(layout, text); err == nil {
+			break
+		}
+	}
+	t = t.UTC()
+	if err == nil && (t.Year() < 0 || t.Year() > 9999) {
+		err = errYear
+	}
+	return t, err
+}
+
+// parseBase64 accepts blanks anywhere.
+func parseBase64(text []byte) ([]byte, error) {
+	digits := bytes.Join(bytes.Fields(text), nil)
+	return base64.StdEncoding.AppendDecode([]byte{}, digits)
+}

@@ -1,0 +1,105 @@
+package xmlrpc
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Multicall returns the calls inside a call of system.multicall. Their
+// parameters have no Name. That the call is no system.multicall is an error, and
+// so is an inner call that is no struct of a methodName and an array of params.
+func (c *Call) Multicall() ([]Call, error) {
+	calls, err := c.multicall()
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", multicallMethod, err)
+	}
+	return calls, nil
+}
+
+var errMulticallParams = errors.New("expected one parameter, an array of calls")
+
+func (c *Call) multicall() ([]Call, error) {
+	if c.Method != multicallMethod {
+		return nil, fmt.Errorf("expected a call of it, got one of %.40q", c.Method)
+	}
+	if len(c.Params) != 1 {
+		return nil, errMulticallParams
+	}
+	items, isArray := c.Params[0].Value.([]any)
+	if !isArray {
+		return nil, errMulticallParams
+	}
+	calls := make([]Call, len(items))
+	for i, item := range items {
+		var err error
+		if calls[i], err = innerCall(item); err != nil {
+			return nil, fmt.Errorf("call %d: %w", i+1, err)
+		}
+	}
+	return calls, nil
+}
+
+func innerCall(item any) (call Call, err error) {
+	members, _ := item.(Struct)
+	method, _ := members.Get(multicallName)
+	params, _ := members.Get(multicallParams)
+	name, isString := method.(string)
+	values, isArray := params.([]any)
+	if !isString || name == "" || !isArray {
+		return call, errors.New("expected a struct of a methodName and an array of params")
+	}
+	call = Call{Method: name, Params: make([]Param, len(values))}
+	for i, v := range values {
+		call.Params[i].Value = v
+	}
+	return call, nil
+}
+
+// DecodeMulticallResponse decodes the response to a system.multicall of n calls.
+// It must be an array of n results, each an array of one value or a fault;
+// anything else is an error. If the response as a whole is a fault (the server
+// has no system.multicall), the error is a [*Fault].
+func DecodeMulticallResponse(data []byte, n int, lim Limits) ([]MulticallResult, error) {
+	v, err := DecodeResponse(data, lim)
+	if err != nil {
+		return nil, err
+	}
+	results, err := multicallResults(v, n)
+	if err != nil {
+		return nil, fmt.Errorf("decode methodResponse of %s: %w", multicallMethod, err)
+	}
+	return results, nil
+}
+
+func multicallResults(v any, n int) ([]MulticallResult, error) {
+	items, isArray := v.([]any)
+	if !isArray {
+		return nil, fmt.Errorf("expected an array of %d results, got %s", n, typeName(v))
+	}
+	if len(items) != n {
+		return nil, fmt.Errorf("expected %d results, got %d", n, len(items))
+	}
+	results := make([]MulticallResult, n)
+	for i, item := range items {
+		if one, isArray := item.([]any); isArray && len(one) == 1 {
+			results[i].Value = one[0]
+			continue
+		}
+		if results[i].Fault = faultOf(item); results[i].Fault == nil {
+			return nil, fmt.Errorf("result %d: expected an array of one value or a fault, got %s", i+1, typeName(item))
+		}
+	}
+	return results, nil
+}
+
+// typeName says for error texts what a decoded value is.
+func typeName(v any) string {
+	switch v := v.(type) {
+	case []any:
+		return fmt.Sprintf("an array of %d", len(v))
+	case Struct:
+		return "a struct"
+	default:
+		return fmt.Sprintf("%.40q", fmt.Sprint(v))
+	}
+}
