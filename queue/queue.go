@@ -1,0 +1,323 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/evid/evid"
+	"github.com/evid/evid/modparam"
+)
+
+// A Deliverer takes what waits to the subscribers.
+type Deliverer interface {
+	// Attach is told of each new subscriber. It may not call the cursor.
+	Attach(c *Cursor, s evid.Subscription) Reader
+}
+
+// A Reader is the Deliverer's side of one cursor.
+type Reader interface {
+	// Wake says that events wait for a cursor whose Next had none. It does not
+	// wait for anything.
+	Wake()
+	// Detach says that the cursor has come to its end. It may not call the cursor.
+	Detach()
+}
+
+// Params are the parameters of module queue.
+type Params struct {
+	MaxEvents int // events that one list holds
+	MaxBytes  int // bytes of the events that one list holds
+}
+
+// DefaultParams returns the values that parameters have when nothing is said.
+func DefaultParams() Params { return Params{MaxEvents: 1024, MaxBytes: 8 << 20} }
+
+// Modparams lists the parameters for the script.
+func (p *Params) Modparams() []modparam.Param {
+	return []modparam.Param{
+		{
+			Name: "max_events", Value: modparam.Int(&p.MaxEvents, 1, 16<<20),
+			Usage: "events that wait under one event name, at most; the oldest is dropped",
+		},
+		{
+			Name: "max_bytes", Value: modparam.Int(&p.MaxBytes, 1<<20, 1<<40),
+			Usage: "bytes of events that wait under one event name, at most; the oldest is dropped",
+		},
+	}
+}
+
+// A Queue keeps events in memory. [New] makes one.
+type Queue struct {
+	params    Params
+	deliverer Deliverer
+	log       *slog.Logger
+	epoch     uint64
+	seq       atomic.Uint64 // of the newest event
+	closed    atomic.Bool
+
+	mu    sync.RWMutex // guards the map
+	lists map[string]*list
+}
+
+var _ evid.Keeper = (*Queue)(nil)
+
+// New returns an empty queue.
+func New(params Params, deliverer Deliverer, log *slog.Logger) *Queue {
+	return &Queue{
+		params:    params,
+		deliverer: deliverer,
+		log:       log,
+		epoch:     evid.NewEpoch(time.Now()),
+		lists:     make(map[string]*list),
+	}
+}
+
+// A list holds the events of one name. Lists stay until the queue goes.
+type list struct {
+	queue *Queue
+
+	mu      sync.Mutex
+	ring    ring
+	cursors map[string]*Cursor // by socket key: those subscribed and those that still have events
+	open    int                // cursors that accept
+	sync    int                // of these: with a raiser that waits
+	atTail  int                // cursors that have passed all events
+	behind  int                // cursors before the oldest event: it was dropped before they had it
+	parked  []*Cursor          // of these: those to wake
+	spare   []*Cursor          // empty, for parked
+	retired evid.Counts        // of cursors that are no more
+}
+
+func (q *Queue) find(event string) *list {
+	q.mu.RLock()
+	defer q.mu.RUnlock()
+	return q.lists[event]
+}
+
+func (q *Queue) findOrMake(event string) *list {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	l := q.lists[event]
+	if l == nil {
+		l = &list{queue: q, cursors: make(map[string]*Cursor)}
+		q.lists[event] = l
+	}
+	return l
+}
+
+// Accept implements [evid.Keeper].
+func (q *Queue) Accept(ctx context.Context, e *evid.Event) (kept bool, err error) {
+	l := q.find(e.Name)
+	if l == nil {
+		return false, nil
+	}
+	l.mu.Lock()
+	if q.closed.Load() {
+		l.mu.Unlock()
+		return false, evid.ErrClosed
+	}
+	if l.open == 0 {
+		l.mu.Unlock()
+		return false, nil
+	}
+	wait, err := l.waitLocked()
+	if err != nil {
+		l.mu.Unlock()
+		return false, err
+	}
+	e.ID = evid.ID{Epoch: q.epoch, Seq: q.seq.Add(1)}
+	e.Time = time.Now()
+	l.appendLocked(e)
+	woken := l.parked
+	l.parked, l.spare = l.spare, nil
+	for _, c := range woken {
+		c.parkedAt = notParked
+	}
+	l.mu.Unlock()
+
+	for _, c := range slices.Backward(woken) { // the newest subscriber first, as OpenSIPS
+		c.reader.Wake()
+	}
+	if len(woken) > 0 {
+		clear(woken)
+		l.mu.Lock()
+		l.spare = woken[:0]
+		l.mu.Unlock()
+	}
+	return true, wait.wait(ctx)
+}
+
+// appendLocked appends an event and keeps the list within its limits.
+func (l *list) appendLocked(e *evid.Event) {
+	// The bookkeeping of an event and its parameters counts as well.
+	const perEvent, perParam = 160, 48
+	size := e.Size() + perEvent + perParam*len(e.Params)
+	l.ring.push(entry{event: e, size: size, readers: l.atTail})
+	l.atTail = 0
+	for l.ring.len() > l.queue.params.MaxEvents || (l.ring.bytes > l.queue.params.MaxBytes && l.ring.len() > 1) {
+		l.behind += l.ring.at(l.ring.head).readers
+		l.ring.pop()
+	}
+}
+
+// OpenSub implements [evid.Keeper].
+func (q *Queue) OpenSub(s evid.Subscription) error {
+	if q.closed.Load() {
+		return evid.ErrClosed
+	}
+	l := q.findOrMake(s.Event)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c := l.cursors[s.Socket.Key()]
+	if c == nil {
+		c = &Cursor{list: l, pos: l.ring.tail, parkedAt: notParked}
+		c.reader = q.deliverer.Attach(c, s)
+		l.cursors[s.Socket.Key()] = c
+		l.enterLocked(c.pos)
+		c.parkLocked()
+	}
+	c.openLocked(s)
+	return nil
+}
+
+// CloseSub implements [evid.Keeper].
+func (q *Queue) CloseSub(event, key string, why evid.Close) error {
+	l := q.find(event)
+	if l == nil {
+		return nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if c := l.cursors[key]; c != nil {
+		c.closeLocked(why)
+	}
+	return nil
+}
+
+// Close makes the queue accept no more events.
+func (q *Queue) Close() { q.closed.Store(true) }
+
+// A Subscriber is what the queue knows of a subscriber.
+type Subscriber struct {
+	Event  string
+	Socket evid.Socket
+	Open   bool // it accepts events; else it only gets what waits
+	Counts evid.Counts
+}
+
+// Subscribers lists the subscribers that are subscribed or for which events
+// wait, sorted by event and socket key.
+func (q *Queue) Subscribers() []Subscriber {
+	q.mu.RLock()
+	lists := maps.Clone(q.lists)
+	q.mu.RUnlock()
+	var subscribers []Subscriber
+	for _, event := range slices.Sorted(maps.Keys(lists)) {
+		l := lists[event]
+		l.mu.Lock()
+		for _, key := range slices.Sorted(maps.Keys(l.cursors)) {
+			c := l.cursors[key]
+			subscribers = append(subscribers, Subscriber{event, c.sub.Socket, c.open, c.countsLocked()})
+		}
+		l.mu.Unlock()
+	}
+	return subscribers
+}
+
+// Counts returns what became of the events of one subscriber, since it was
+// first subscribed or last had nothing left.
+func (q *Queue) Counts(event, key string) (evid.Counts, bool) {
+	l := q.find(event)
+	if l == nil {
+		return evid.Counts{}, false
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c := l.cursors[key]
+	if c == nil {
+		return evid.Counts{}, false
+	}
+	return c.countsLocked(), true
+}
+
+// Totals returns what became of the events of all subscribers since the start,
+// those included that are no more.
+func (q *Queue) Totals() evid.Counts {
+	q.mu.RLock()
+	defer q.mu.RUnlock()
+	var total evid.Counts
+	for _, l := range q.lists {
+		l.mu.Lock()
+		total.Add(l.retired)
+		for _, c := range l.cursors {
+			total.Add(c.countsLocked())
+		}
+		l.mu.Unlock()
+	}
+	return total
+}
+
+// A syncWait is a raiser that waits for synchronous subscribers. The list's
+// lock guards it. A nil one waits for nobody.
+type syncWait struct {
+	pending int
+	errs    []error
+	done    chan struct{} // closed when nothing is pending
+}
+
+// waitLocked returns what a raiser has to wait for: nil without synchronous
+// subscribers. It is an error if something waits before the event at one of them.
+func (l *list) waitLocked() (*syncWait, error) {
+	if l.sync == 0 {
+		return nil, nil
+	}
+	w := &syncWait{done: make(chan struct{})}
+	var errs []error
+	for _, c := range l.cursors {
+		if !c.open || !c.sub.Sync {
+			continue
+		}
+		if waiting := c.countsLocked().Waiting; waiting > 0 {
+			errs = append(errs, fmt.Errorf("subscriber %q: %d events wait before it", c.sub.Socket, waiting))
+		}
+	}
+	if errs != nil {
+		return nil, errors.Join(errs...)
+	}
+	for _, c := range l.cursors {
+		if c.open && c.sub.Sync {
+			c.wait = w
+			w.pending++
+		}
+	}
+	return w, nil
+}
+
+// resolve tells what became of one synchronous attempt.
+func (w *syncWait) resolve(s evid.Socket, err error) {
+	if err != nil {
+		w.errs = append(w.errs, fmt.Errorf("subscriber %q: %w", s, err))
+	}
+	if w.pending--; w.pending == 0 {
+		close(w.done)
+	}
+}
+
+func (w *syncWait) wait(ctx context.Context) error {
+	if w == nil {
+		return nil
+	}
+	select {
+	case <-w.done:
+		return errors.Join(w.errs...)
+	case <-ctx.Done():
+		return fmt.Errorf("wait for synchronous subscribers: %w", context.Cause(ctx))
+	}
+}

@@ -1,0 +1,56 @@
+package queue
+
+import "github.com/evid/evid"
+
+// An entry is an event in a list, and how many cursors stand right before it.
+type entry struct {
+	event   *evid.Event
+	size    int
+	readers int
+}
+
+// A ring holds the entries of a list, addressed by ordinal: the count of events
+// that were appended to the list before it. It holds those from head up to, not
+// including, tail. It grows as needed and holds no memory while it is empty.
+type ring struct {
+	entries    []entry // a power of two; the entry of ordinal n is at n modulo that
+	head, tail uint64
+	bytes      int
+}
+
+const smallestRing = 16
+
+func (r *ring) len() int { return int(r.tail - r.head) }
+
+// at returns the entry of an ordinal in [head, tail).
+func (r *ring) at(ordinal uint64) *entry {
+	return &r.entries[ordinal&uint64(len(r.entries)-1)]
+}
+
+func (r *ring) push(e entry) {
+	if r.len() == len(r.entries) {
+		r.grow()
+	}
+	r.tail++
+	*r.at(r.tail - 1) = e
+	r.bytes += e.size
+}
+
+// pop drops the oldest entry.
+func (r *ring) pop() {
+	oldest := r.at(r.head)
+	r.bytes -= oldest.size
+	*oldest = entry{}
+	r.head++
+	if r.head == r.tail && len(r.entries) > smallestRing {
+		r.entries = nil
+	}
+}
+
+func (r *ring) grow() {
+	grown := ring{entries: make([]entry, max(smallestRing, 2*len(r.entries))), head: r.head, tail: r.tail}
+	for n := r.head; n != r.tail; n++ {
+		*grown.at(n) = *r.at(n)
+	}
+	r.entries = grown.entries
+}
