@@ -1,0 +1,412 @@
+package delivery_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/evid/evid"
+	"github.com/evid/evid/delivery"
+	"github.com/evid/evid/queue"
+)
+
+// A network is a transport whose sockets are "net:HOST/METHOD[;option]". A
+// method says how the subscriber behaves; an option names a lane of its own.
+type network struct {
+	mu    sync.Mutex
+	lanes []*netLane
+	calls []string // what was delivered: host/method=value
+}
+
+type netSocket struct{ host, method, option string }
+
+func (s *netSocket) Key() string    { return "net:" + s.host + "/" + s.method }
+func (s *netSocket) String() string { return s.Key() }
+
+func (n *network) Scheme() string { return "net" }
+
+func (n *network) Parse(addr string) (evid.Socket, error) {
+	addr, option, _ := strings.Cut(addr, ";")
+	host, method, _ := strings.Cut(addr, "/")
+	return &netSocket{host, method, option}, nil
+}
+
+func (n *network) Lane(s evid.Socket) string { return s.(*netSocket).host + s.(*netSocket).option }
+
+func (n *network) Open(s evid.Socket) evid.Lane {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	l := &netLane{network: n, closed: make(chan struct{})}
+	n.lanes = append(n.lanes, l)
+	return l
+}
+
+// opened and open count the lanes that were ever opened and those not closed.
+func (n *network) opened() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return len(n.lanes)
+}
+
+func (n *network) open() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	open := 0
+	for _, l := range n.lanes {
+		select {
+		case <-l.closed:
+		default:
+			open++
+		}
+	}
+	return open
+}
+
+func (n *network) delivered() string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return strings.Join(n.calls, " ")
+}
+
+type netLane struct {
+	network *network
+	busy    sync.Mutex // held by Deliver: only one goroutine may call it
+	once    sync.Once
+	closed  chan struct{}
+	idled   int
+}
+
+const silence = 5 * time.Second // how long a silent subscriber takes
+
+func (l *netLane) Deliver(_ time.Time, batch []evid.Item) {
+	if !l.busy.TryLock() {
+		panic("two goroutines deliver over one lane")
+	}
+	defer l.busy.Unlock()
+	item := &batch[0]
+	s := item.Socket.(*netSocket)
+	failure := func(v evid.Verdict, detail string) { item.Result = evid.Result{Verdict: v, Detail: detail} }
+	switch method, _, _ := strings.Cut(s.method, "-"); method {
+	case "silent":
+		select {
+		case <-time.After(silence):
+			failure(evid.Retry, "no reply")
+		case <-l.closed:
+		}
+	case "slow":
+		select {
+		case <-time.After(time.Second):
+			l.deliver(item, s)
+		case <-l.closed:
+		}
+	case "gone":
+		failure(evid.Gone, "")
+	case "refuses":
+		failure(evid.Rejected, "refused")
+	case "moody": // refuses odd values, each with a reason of its own
+		if n := item.Event.Params[0].Int; n%2 == 1 {
+			failure(evid.Rejected, fmt.Sprint("odd ", n))
+			return
+		}
+		l.deliver(item, s)
+	default:
+		l.deliver(item, s)
+	}
+}
+
+func (l *netLane) deliver(item *evid.Item, s *netSocket) {
+	l.network.mu.Lock()
+	defer l.network.mu.Unlock()
+	l.network.calls = append(l.network.calls, fmt.Sprintf("%s/%s=%s", s.host, s.method, item.Event.Params[0].Text()))
+	item.Result = evid.Result{Verdict: evid.Delivered}
+}
+
+func (l *netLane) Idle() { l.idled++ }
+
+func (l *netLane) Close() error {
+	l.once.Do(func() { close(l.closed) })
+	return nil
+}
+
+type fixture struct {
+	*testing.T
+	*evid.Interface
+	network *network
+	queue   *queue.Queue
+	engine  *delivery.Engine
+	log     bytes.Buffer
+	raised  int64
+}
+
+// inBubble runs a test under a clock of its own. Nothing of the engine may run
+// on at its end.
+func inBubble(t *testing.T, test func(f *fixture)) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fixture{T: t, network: new(network)}
+		log := slog.New(slog.NewTextHandler(&f.log, nil))
+		f.engine = delivery.New(func(event string, s evid.Socket) error { return f.Dismiss(event, s) }, log)
+		f.queue = queue.New(queue.DefaultParams(), f.engine, log)
+		f.Interface = evid.New(evid.Options{Keeper: f.queue, Transports: []evid.Transport{f.network}, AutoRegister: true})
+		test(f)
+		f.Close()
+		f.queue.Close()
+		f.engine.Close()
+		if open := f.network.open(); open != 0 {
+			t.Errorf("%d lanes are still open", open)
+		}
+	})
+}
+
+func (f *fixture) subscribe(event string, sockets ...string) {
+	f.Helper()
+	for _, socket := range sockets {
+		if err := f.Subscribe(event, "net:"+socket, evid.Never); err != nil {
+			f.Fatal(err)
+		}
+	}
+}
+
+// raise raises an event with the next number.
+func (f *fixture) raise(event string) {
+	f.Helper()
+	f.raised++
+	if _, err := f.Raise(context.Background(), event, evid.Int("", f.raised)); err != nil {
+		f.Fatal(err)
+	}
+}
+
+// wantDelivered compares what was delivered, in any order of the destinations.
+func (f *fixture) wantDelivered(want ...string) {
+	f.Helper()
+	synctest.Wait()
+	got := strings.Fields(f.network.delivered())
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		f.Errorf("delivered %v, want %v", got, want)
+	}
+}
+
+func (f *fixture) wantCounts(want evid.Counts) {
+	f.Helper()
+	synctest.Wait()
+	if got := f.queue.Totals(); got != want {
+		f.Errorf("counts %+v, want %+v", got, want)
+	}
+}
+
+// Subscribers of one destination share one connection, in turn, each in order.
+func TestOneConnection(t *testing.T) {
+	inBubble(t, func(f *fixture) {
+		f.subscribe("E_A", "h/slow")
+		f.raise("E_A")
+		synctest.Wait() // that one is under way
+		f.subscribe("E_B", "h/b")
+		f.subscribe("E_C", "h/c")
+		for range 3 {
+			f.raise("E_B")
+		}
+		f.raise("E_C")
+		time.Sleep(100 * time.Millisecond)
+		if n := f.network.opened(); n != 1 {
+			t.Errorf("%d connections", n)
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if got, want := f.network.delivered(), "h/b=2 h/c=5 h/b=3 h/b=4 h/slow=1"; got != want {
+			t.Errorf("delivered %s, want %s", got, want)
+		}
+	})
+}
+
+// A silent subscriber holds up others of its destination for a quarter of a
+// second, and nobody else.
+func TestSilentSubscriber(t *testing.T) {
+	inBubble(t, func(f *fixture) {
+		f.subscribe("E_A", "h/silent")
+		f.raise("E_A")
+		synctest.Wait()
+		f.subscribe("E_B", "h/b", "other/b")
+		f.raise("E_B")
+		f.wantDelivered("other/b=2")
+		time.Sleep(250 * time.Millisecond)
+		f.wantDelivered("other/b=2", "h/b=2")
+		f.raise("E_B") // the next does not wait at all
+		f.wantDelivered("other/b=2", "h/b=2", "other/b=3", "h/b=3")
+		time.Sleep(time.Second)
+		f.raise("E_B") // and not after the others have come to rest
+		f.wantDelivered("other/b=2", "h/b=2", "other/b=3", "h/b=3", "other/b=4", "h/b=4")
+		time.Sleep(silence)
+		f.wantCounts(evid.Counts{Accepted: 7, Delivered: 6, Dead: 1, Retried: 1})
+		if n := f.network.open(); n != 2 {
+			t.Errorf("%d connections are kept, want one for each destination", n)
+		}
+	})
+}
+
+// As many as four can be silent at once; then the others wait for one of them.
+func TestSilentSubscribers(t *testing.T) {
+	inBubble(t, func(f *fixture) {
+		f.subscribe("E_A", "h/silent-1", "h/silent-2", "h/silent-3", "h/silent-4", "h/silent-5")
+		f.raise("E_A")
+		time.Sleep(2 * time.Second)
+		f.subscribe("E_B", "h/b")
+		f.raise("E_B")
+		time.Sleep(silence - 2*time.Second - 1)
+		synctest.Wait()
+		if n := f.network.open(); n != 4 {
+			t.Errorf("%d connections", n)
+		}
+		f.wantDelivered()
+		time.Sleep(time.Second)
+		f.wantDelivered("h/b=2")
+		time.Sleep(2 * silence)
+		f.wantCounts(evid.Counts{Accepted: 6, Delivered: 1, Dead: 5, Retried: 5})
+	})
+}
+
+// A lane that is idle keeps what it has learned, and lets its connection go.
+func TestIdle(t *testing.T) {
+	inBubble(t, func(f *fixture) {
+		f.subscribe("E_A", "h/a")
+		f.raise("E_A")
+		time.Sleep(499 * time.Millisecond)
+		synctest.Wait()
+		if n := f.network.lanes[0].idled; n != 0 {
+			t.Errorf("idle after %d times, too early", n)
+		}
+		f.raise("E_A")
+		time.Sleep(501 * time.Millisecond)
+		synctest.Wait()
+		if n := f.network.lanes[0].idled; n != 1 {
+			t.Errorf("idle %d times, want once", n)
+		}
+		f.raise("E_A")
+		f.wantDelivered("h/a=1", "h/a=2", "h/a=3")
+		if n := f.network.opened(); n != 1 {
+			t.Errorf("opened %d times", n)
+		}
+	})
+}
+
+// With its last subscriber a lane goes.
+func TestLastSubscriberLeaves(t *testing.T) {
+	inBubble(t, func(f *fixture) {
+		f.subscribe("E_A", "h/a", "h/b")
+		f.raise("E_A")
+		time.Sleep(time.Second)
+		for i, socket := range []string{"net:h/a", "net:h/b"} {
+			if err := f.Unsubscribe("E_A", socket); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			if open := f.network.open(); open != 1-i {
+				t.Errorf("%d lanes open after %d have left", open, i+1)
+			}
+		}
+	})
+}
+
+// Subscribing again with options that another connection is for moves a
+// subscriber, with what waits.
+func TestAnotherLane(t *testing.T) {
+	inBubble(t, func(f *fixture) {
+		f.subscribe("E_A", "h/slow")
+		f.raise("E_A")
+		f.raise("E_A")
+		synctest.Wait()
+		f.subscribe("E_A", "h/slow;own")
+		time.Sleep(3 * time.Second)
+		f.wantDelivered("h/slow=1", "h/slow=2")
+		if opened, open := f.network.opened(), f.network.open(); opened != 2 || open != 1 {
+			t.Errorf("%d lanes opened, %d open, want 2 and 1", opened, open)
+		}
+	})
+}
+
+func TestGone(t *testing.T) {
+	inBubble(t, func(f *fixture) {
+		f.subscribe("E_A", "h/gone", "h/stays")
+		f.raise("E_A")
+		synctest.Wait()
+		f.raise("E_A")
+		f.wantDelivered("h/stays=1", "h/stays=2")
+		if subs := f.Subscribers("E_A"); len(subs) != 1 {
+			t.Errorf("subscribers: %v", subs)
+		}
+		f.wantCounts(evid.Counts{Accepted: 3, Delivered: 2, Abandoned: 1})
+	})
+}
+
+// The log tells of a failure when it begins, when it changes, and when it ends.
+func TestLog(t *testing.T) {
+	inBubble(t, func(f *fixture) {
+		f.subscribe("E_A", "h/refuses")
+		f.subscribe("E_B", "h/moody")
+		for range 4 {
+			f.raise("E_A")
+		}
+		for range 4 {
+			f.raise("E_B") // 5 to 8
+		}
+		synctest.Wait()
+		log := f.log.String()
+		for text, want := range map[string]int{
+			"event=E_A socket=net:h/refuses": 1,
+			`reason="odd 5"`:                 1,
+			`reason="odd 7"`:                 1,
+			`msg="delivered again"`:          2,
+		} {
+			if n := strings.Count(log, text); n != want {
+				t.Errorf("%s: %d times, want %d, in\n%s", text, n, want, log)
+			}
+		}
+	})
+}
+
+func TestDrain(t *testing.T) {
+	inBubble(t, func(f *fixture) {
+		if err := f.engine.Drain(context.Background()); err != nil {
+			t.Errorf("Drain without events: %v", err)
+		}
+		f.subscribe("E_A", "h/slow", "g/slow")
+		f.raise("E_A")
+		f.raise("E_A")
+		begun := time.Now()
+		if err := f.engine.Drain(context.Background()); err != nil {
+			t.Errorf("Drain: %v", err)
+		}
+		if took := time.Since(begun); took != 2*time.Second {
+			t.Errorf("drained after %v", took)
+		}
+		f.wantCounts(evid.Counts{Accepted: 4, Delivered: 4})
+	})
+}
+
+// What cannot be drained in time stays in the queue, and Close waits for nobody.
+func TestClose(t *testing.T) {
+	inBubble(t, func(f *fixture) {
+		f.subscribe("E_A", "h/silent", "h/silent-2", "g/slow")
+		f.raise("E_A")
+		f.raise("E_A")
+		ctx, cancel := context.WithTimeout(context.Background(), 1500*time.Millisecond)
+		defer cancel()
+		if err := f.engine.Drain(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Drain: %v", err)
+		}
+		begun := time.Now()
+		f.engine.Close()
+		if took := time.Since(begun); took != 0 {
+			t.Errorf("Close took %v", took)
+		}
+		f.wantCounts(evid.Counts{Accepted: 6, Delivered: 1, Waiting: 5})
+	})
+}
