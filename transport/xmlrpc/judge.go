@@ -1,0 +1,128 @@
+package xmlrpc
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"slices"
+	"syscall"
+
+	"github.com/evid/evid"
+	"github.com/evid/evid/xmlrpc"
+)
+
+// judge says what a whole reply means for the event.
+//
+//	2xx, methodResponse without a fault            delivered
+//	2xx that is no methodResponse                  delivered, counted apart: people write receivers by hand
+//	2xx with a fault of retry_faults; 500          retry, the event
+//	2xx with another fault                         rejected
+//	401 403 404 405 407 408 425 429, other 5xx, 3xx   retry, the subscriber
+//	410                                            gone
+//	other 4xx (400 411 413 414 422 …)              rejected
+func (s *socket) judge(rep *reply) evid.Result {
+	result := evid.Result{Sent: true, Code: rep.status, After: rep.retryAfter}
+	if rep.status/100 == 2 {
+		s.judgeBody(rep, &result)
+		return result
+	}
+	result.Detail = fmt.Sprintf("HTTP status %d %s", rep.status, http.StatusText(rep.status))
+	switch status := rep.status; {
+	case status == http.StatusGone:
+		result.Verdict = evid.Gone
+	case status == http.StatusInternalServerError:
+		result.Verdict, result.Blame = evid.Retry, evid.TheEvent
+	case status/100 == 4 && !slices.Contains(passing, status):
+		result.Verdict = evid.Rejected
+	default:
+		result.Verdict, result.Blame = evid.Retry, evid.TheSubscriber
+	}
+	return result
+}
+
+// passing are the 4xx that say nothing about the event: they end when somebody
+// sets the server right, or by themselves.
+var passing = []int{401, 403, 404, 405, 407, 408, 425, 429}
+
+// judgeBody looks for a fault: one comes with the status 200.
+func (s *socket) judgeBody(rep *reply, result *evid.Result) {
+	result.Verdict = evid.Delivered
+	if !bytes.Contains(rep.body, []byte("<methodResponse")) {
+		result.Odd = true
+		result.Detail = "the reply is no methodResponse"
+		return
+	}
+	// No string can hold "<fault": it would be escaped. Only what might be one is parsed.
+	if !bytes.Contains(rep.body, []byte("<fault")) {
+		return
+	}
+	_, err := xmlrpc.DecodeResponse(rep.body, xmlrpc.Limits{Bytes: maxBody})
+	var fault *xmlrpc.Fault
+	switch {
+	case err == nil: // it was in a comment or the like
+	case !errors.As(err, &fault):
+		result.Verdict = evid.Rejected
+		result.Detail = fmt.Sprintf("a fault that cannot be read: %v", err)
+	case slices.Contains(s.opts.RetryFaults, fault.Code):
+		result.Verdict, result.Blame = evid.Retry, evid.TheEvent
+		result.Code, result.Detail = fault.Code, fault.Error()
+	default:
+		result.Verdict = evid.Rejected
+		result.Code, result.Detail = fault.Code, fault.Error()
+	}
+}
+
+// judgeDial says what it means that there is no connection.
+func (s *socket) judgeDial(address string, err error) evid.Result {
+	result := evid.Result{Verdict: evid.Retry, Blame: evid.TheDestination}
+	switch {
+	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
+		result.Blame = evid.NoOne
+		result.Detail = fmt.Sprintf("connect to %s: no file descriptor is free", address)
+	case isTimeout(err):
+		result.Detail = fmt.Sprintf("connect to %s: no connection within %v", address, s.opts.ConnectTimeout)
+	default:
+		result.Detail = fmt.Sprintf("connect to %s: %v", address, reason(err))
+	}
+	return result
+}
+
+// judgeBroken says what it means that no whole reply came.
+func (s *socket) judgeBroken(err error, started bool) evid.Result {
+	result := evid.Result{Verdict: evid.Retry, Blame: evid.TheSubscriber, Sent: true}
+	switch {
+	case isTimeout(err) && started:
+		result.Detail = fmt.Sprintf("no whole reply within %v", s.opts.Timeout)
+	case isTimeout(err):
+		result.Detail = fmt.Sprintf("no reply within %v", s.opts.Timeout)
+	case errors.Is(err, errNotHTTP):
+		result.Detail = err.Error()
+	case errors.Is(err, io.EOF):
+		result.Detail = errEarly.Error()
+	default:
+		result.Detail = fmt.Sprintf("%v: %v", errEarly, reason(err))
+	}
+	return result
+}
+
+func isTimeout(err error) bool {
+	var netErr net.Error
+	return errors.Is(err, os.ErrDeadlineExceeded) || (errors.As(err, &netErr) && netErr.Timeout())
+}
+
+// reason strips the addresses from an error of package net: whose port it was
+// changes with each attempt, and a log should not say the same thing anew.
+func reason(err error) error {
+	var opErr *net.OpError
+	if errors.As(err, &opErr) && opErr.Err != nil {
+		err = opErr.Err
+	}
+	if sysErr, ok := errors.AsType[*os.SyscallError](err); ok {
+		return sysErr.Err
+	}
+	return err
+}
