@@ -1,0 +1,74 @@
+package mi
+
+import "fmt"
+
+// Args are the parameters of one call, under the names the command gave them;
+// that the call had them by position makes no difference.
+type Args struct {
+	names  []string
+	values []Value
+}
+
+// Value returns a parameter as it was sent, and whether the call has it.
+func (a Args) Value(name string) (Value, bool) {
+	for i := range a.names {
+		if a.names[i] == name {
+			return a.values[i], true
+		}
+	}
+	return Value{}, false
+}
+
+// Has reports whether the call has this parameter.
+func (a Args) Has(name string) bool {
+	_, has := a.Value(name)
+	return has
+}
+
+// Text returns a parameter that is a string, or a number digit for digit. Others
+// are an [Error]: "Bad type for parameter".
+func (a Args) Text(name string) (string, error) {
+	v, _ := a.Value(name)
+	text, ok := v.text()
+	if !ok {
+		return "", badType(name)
+	}
+	return text, nil
+}
+
+// Int returns a parameter that is a number, or a string that holds an integer:
+// without its fraction, and limited to 32 bits. Others are an [Error]: "Bad type
+// for parameter".
+func (a Args) Int(name string) (int, error) {
+	v, _ := a.Value(name)
+	n, ok := v.int()
+	if !ok {
+		return 0, badType(name)
+	}
+	return n, nil
+}
+
+// Texts returns a parameter that is an array of at least one string or number.
+// Others are an [Error].
+func (a Args) Texts(name string) ([]string, error) {
+	v, _ := a.Value(name)
+	if v.Kind != Array {
+		return nil, badType(name)
+	}
+	if len(v.Items) == 0 {
+		return nil, invalidParams(fmt.Sprintf("Empty array in parameter '%s'", name))
+	}
+	texts := make([]string, len(v.Items))
+	for i, item := range v.Items {
+		text, ok := item.text()
+		if !ok {
+			return nil, invalidParams(fmt.Sprintf("Bad type for array item in parameter '%s'", name))
+		}
+		texts[i] = text
+	}
+	return texts, nil
+}
+
+func badType(name string) *Error {
+	return invalidParams(fmt.Sprintf("Bad type for parameter '%s'", name))
+}

@@ -1,0 +1,181 @@
+package mi
+
+import (
+	"context"
+	"strings"
+	"sync"
+)
+
+// A Statistic is one number that is counted.
+type Statistic struct {
+	Name        string // without its group
+	Value       uint64
+	Incremental bool // it only grows, and can be reset
+}
+
+// Statistics are the groups of statistics that get_statistics, list_statistics
+// and reset_statistics know. The zero value has none. Methods may be called from
+// several goroutines at once.
+type Statistics struct {
+	mu     sync.Mutex
+	groups []statisticsGroup
+	bases  map[string]uint64 // by full name: what was counted up to the last reset
+}
+
+type statisticsGroup struct {
+	name string
+	read func() []Statistic
+}
+
+// Add adds statistics to a group. Each request calls read at most once, so what
+// it returns together is seen together: numbers that add up do so for whoever
+// asks. It is never called by two requests at once, and must not use s.
+func (s *Statistics) Add(group string, read func() []Statistic) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.groups = append(s.groups, statisticsGroup{group, read})
+}
+
+// Commands returns the commands about statistics. Each takes names of statistics
+// ("raised" or "evi:raised"), of groups ("evi:"), or "all".
+func (s *Statistics) Commands() []Command {
+	return []Command{
+		{
+			Name: "get_statistics", Alias: "statistics:get",
+			Help:   "prints statistics: \"all\", a group (\"evi:\") or single ones",
+			Params: [][]string{{"statistics"}},
+			Run:    s.get,
+		},
+		{
+			Name: "list_statistics", Alias: "statistics:list",
+			Help:   "lists statistics and whether they can be reset",
+			Params: [][]string{{}, {"statistics"}},
+			Run:    s.list,
+		},
+		{
+			Name: "reset_statistics", Alias: "statistics:reset",
+			Help:   "lets incremental statistics count from 0 again",
+			Params: [][]string{{"statistics"}},
+			Run:    s.reset,
+		},
+	}
+}
+
+func (s *Statistics) get(_ context.Context, a Args) (any, error) {
+	names, err := a.Texts("statistics")
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	reply := members{}
+	for _, stat := range s.selectLocked(names) {
+		reply = append(reply, member{stat.Name, stat.Value - s.bases[stat.Name]})
+	}
+	return reply, nil
+}
+
+func (s *Statistics) list(_ context.Context, a Args) (any, error) {
+	names := []string{"all"}
+	if a.Has("statistics") {
+		var err error
+		if names, err = a.Texts("statistics"); err != nil {
+			return nil, err
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	reply := members{}
+	for _, stat := range s.selectLocked(names) {
+		kind := "non-incremental"
+		if stat.Incremental {
+			kind = "incremental"
+		}
+		reply = append(reply, member{stat.Name, kind})
+	}
+	return reply, nil
+}
+
+// reset answers OK for statistics that cannot be reset, as OpenSIPS does.
+func (s *Statistics) reset(_ context.Context, a Args) (any, error) {
+	names, err := a.Texts("statistics")
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	selected := s.selectLocked(names)
+	if len(selected) == 0 {
+		return nil, &Error{404, "Statistics Not Found", unknown("statistic", strings.Join(names, ", "), "list_statistics", nil)}
+	}
+	if s.bases == nil {
+		s.bases = make(map[string]uint64)
+	}
+	for _, stat := range selected {
+		if stat.Incremental {
+			s.bases[stat.Name] = stat.Value
+		}
+	}
+	return "OK", nil
+}
+
+// selectLocked returns the statistics with these names, under their full names,
+// in the order of the names and each once. Unknown names are left out.
+func (s *Statistics) selectLocked(names []string) []Statistic {
+	all := s.readLocked()
+	var selected []Statistic
+	taken := make(map[string]bool)
+	for _, name := range names {
+		for _, stat := range all {
+			if !taken[stat.Name] && matches(stat.Name, name) {
+				taken[stat.Name] = true
+				selected = append(selected, stat)
+			}
+		}
+	}
+	return selected
+}
+
+// readLocked reads all statistics, under their full names.
+func (s *Statistics) readLocked() []Statistic {
+	var all []Statistic
+	for _, group := range s.groups {
+		for _, stat := range group.read() {
+			stat.Name = group.name + ":" + stat.Name
+			all = append(all, stat)
+		}
+	}
+	return all
+}
+
+// matches reports whether the statistic with this full name is meant by name.
+func matches(full, name string) bool {
+	group, single, _ := strings.Cut(full, ":")
+	return name == "all" || name == group+":" || name == single || name == full
+}
+
+// members is an object whose members keep their order.
+type members []member
+
+type member struct {
+	name  string
+	value any
+}
+
+// MarshalJSON encodes the members as an object.
+func (m members) MarshalJSON() ([]byte, error) {
+	object := []byte{'{'}
+	for i, one := range m {
+		if i > 0 {
+			object = append(object, ',')
+		}
+		var err error
+		if object, err = appendJSON(object, one.name); err != nil {
+			return nil, err
+		}
+		if object, err = appendJSON(append(object, ':'), one.value); err != nil {
+			return nil, err
+		}
+	}
+	return append(object, '}'), nil
+}
