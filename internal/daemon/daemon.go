@@ -1,0 +1,205 @@
+// Package daemon is the whole of evid in one value: it reads a configuration,
+// builds the parts that it asks for, and runs them.
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/url"
+	"os"
+	"time"
+
+	"github.com/evid/evid"
+	"github.com/evid/evid/delivery"
+	"github.com/evid/evid/mi"
+	"github.com/evid/evid/mi/httpd"
+	"github.com/evid/evid/queue"
+)
+
+// Options say what to run.
+type Options struct {
+	ConfigFile string    // empty: Config
+	Config     string    // the text of a configuration; empty: the built-in one
+	Version    string    // of evid
+	Revision   string    // of its source; empty: unknown
+	Stderr     io.Writer // for the log; nil: standard error
+}
+
+// A Daemon is a running evid. [New] makes one.
+type Daemon struct {
+	log    *slog.Logger
+	logEnd io.Closer
+	events *evid.Interface
+	queue  *queue.Queue
+	engine *delivery.Engine
+	http   *httpd.Server // nil: module mi_http is not loaded
+	miBase url.URL       // of http: scheme and path
+}
+
+// New reads the configuration and builds what it asks for; nothing runs yet. An
+// error of the configuration is of type script.Errors.
+func New(opts Options) (*Daemon, error) {
+	s, _, warnings, err := load(opts)
+	if err != nil {
+		return nil, err
+	}
+	d, err := build(s, opts)
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range warnings {
+		d.log.Warn(w.Msg, "at", w.Pos)
+	}
+	return d, nil
+}
+
+// build puts the parts together, in the order in which an event passes them.
+func build(s *settings, opts Options) (*Daemon, error) {
+	if opts.Stderr == nil {
+		opts.Stderr = os.Stderr
+	}
+	d := new(Daemon)
+	level := new(logLevel)
+	var err error
+	if d.log, d.logEnd, err = newLogger(s.log, opts.Stderr, level); err != nil {
+		return nil, err
+	}
+	var schemes []evid.Transport
+	for _, m := range s.modules {
+		if m.transports == nil || !s.loaded[m.name] {
+			continue
+		}
+		t, err := m.transports(d.log)
+		if err != nil {
+			return nil, fmt.Errorf("module %s: %w", m.name, err)
+		}
+		schemes = append(schemes, t.Schemes()...)
+	}
+	dismiss := func(event string, socket evid.Socket) error { return d.events.Dismiss(event, socket) }
+	d.engine = delivery.New(dismiss, d.log)
+	d.queue = queue.New(s.queue, d.engine, d.log)
+	d.events = evid.New(evid.Options{Keeper: d.queue, Transports: schemes, AutoRegister: s.evi.autoRegister})
+	for _, event := range s.evi.register {
+		if err := d.events.Register(event); err != nil {
+			return nil, err
+		}
+	}
+	return d, d.buildMI(s, mi.Info{
+		Version:  opts.Version,
+		Revision: opts.Revision,
+		Started:  time.Now(),
+		Args:     os.Args,
+		LogLevel: level,
+	})
+}
+
+// buildMI builds the commands and what carries them.
+func (d *Daemon) buildMI(s *settings, info mi.Info) error {
+	if !s.loaded["mi_http"] {
+		d.log.Warn(`nothing carries MI: add loadmodule "mi_http.so"`)
+		return nil
+	}
+	if !s.loaded["httpd"] {
+		return errors.New(`module mi_http: expected module httpd with it: add loadmodule "httpd.so"`)
+	}
+	var statistics mi.Statistics
+	statistics.AddProcess(info.Started)
+	statistics.Add("evi", d.statistics)
+	table, err := mi.NewTable(mi.EventCommands(d.events)...)
+	if err == nil {
+		err = table.Add(mi.CoreCommands(info)...)
+	}
+	if err == nil {
+		err = table.Add(statistics.Commands()...)
+	}
+	if err == nil {
+		d.http, err = httpd.New(s.httpd, table, d.log)
+	}
+	d.miBase = url.URL{Scheme: "http", Path: "/" + s.httpd.Root}
+	if s.httpd.TLSCert != "" {
+		d.miBase.Scheme = "https"
+	}
+	return err
+}
+
+// statistics is the group evi. Of what was accepted, that is counted for each
+// subscriber, delivered, dead, dropped, abandoned and waiting are the parts.
+func (d *Daemon) statistics() []mi.Statistic {
+	subscribers := uint64(0)
+	for _, event := range d.events.Events() {
+		subscribers += uint64(len(d.events.Subscribers(event.Name)))
+	}
+	total := d.queue.Totals()
+	return []mi.Statistic{
+		{Name: "raised", Value: d.events.Raised(), Incremental: true},
+		{Name: "accepted", Value: total.Accepted, Incremental: true},
+		{Name: "delivered", Value: total.Delivered, Incremental: true},
+		{Name: "unconfirmed", Value: total.Unconfirmed, Incremental: true},
+		{Name: "odd_replies", Value: total.Odd, Incremental: true},
+		{Name: "retried", Value: total.Retried, Incremental: true},
+		{Name: "dead", Value: total.Dead, Incremental: true},
+		{Name: "dropped", Value: total.Dropped, Incremental: true},
+		{Name: "abandoned", Value: total.Abandoned, Incremental: true},
+		{Name: "waiting", Value: total.Waiting},
+		{Name: "subscribers", Value: subscribers},
+	}
+}
+
+// Start begins to listen.
+func (d *Daemon) Start() error {
+	if d.http != nil {
+		if err := d.http.Start(); err != nil {
+			return err
+		}
+		d.notice("MI over HTTP is ready", "url", d.MIURL())
+	}
+	return nil
+}
+
+// MIURL is where MI is reached over HTTP, after [Daemon.Start]; empty: nowhere.
+func (d *Daemon) MIURL() string {
+	if d.http == nil {
+		return ""
+	}
+	return d.miBase.Scheme + "://" + d.http.Addr().String() + d.miBase.Path
+}
+
+// Events is the Event Interface, for events that this program itself raises.
+func (d *Daemon) Events() *evid.Interface { return d.events }
+
+// Stop takes no more events, waits until those that were taken are delivered,
+// at most until ctx is done, and stops. Its error says what was not delivered,
+// and is logged for each subscriber: what is in memory is lost.
+func (d *Daemon) Stop(ctx context.Context) error {
+	var errs []error
+	if d.http != nil {
+		errs = append(errs, d.http.Stop(ctx))
+	}
+	d.events.Close()
+	d.queue.Close()
+	if err := d.engine.Drain(ctx); err != nil {
+		d.log.Debug("stop without having delivered everything", "err", err)
+	}
+	d.engine.Close()
+	errs = append(errs, d.reportLost())
+	d.notice("stopped")
+	return errors.Join(append(errs, d.logEnd.Close())...)
+}
+
+// reportLost logs the events that nobody will deliver any more.
+func (d *Daemon) reportLost() error {
+	var lost uint64
+	for _, s := range d.queue.Subscribers() {
+		if s.Counts.Waiting > 0 {
+			lost += s.Counts.Waiting
+			d.log.Error("events lost: they were in memory only", "event", s.Event, "socket", s.Socket, "lost", s.Counts.Waiting)
+		}
+	}
+	if lost > 0 {
+		return fmt.Errorf("stop: %d events were not delivered and are lost", lost)
+	}
+	return nil
+}

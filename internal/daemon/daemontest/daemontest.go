@@ -1,0 +1,153 @@
+// Package daemontest runs whole daemons in tests.
+package daemontest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/evid/evid"
+	"github.com/evid/evid/internal/daemon"
+	"github.com/evid/evid/internal/miclient"
+)
+
+// Config is the configuration of a daemon in a test, before what the test adds:
+// MI on any free port, the event E_TEST, and warnings in the log.
+const Config = `
+loadmodule "event_xmlrpc.so"
+loadmodule "httpd.so"
+modparam("httpd", "port", 0)
+loadmodule "mi_http.so"
+modparam("evi", "register", "E_TEST")
+log_level=1
+`
+
+// A Daemon is a running daemon and a client of its MI. Its methods fail the test
+// that it was started for.
+type Daemon struct {
+	Events *evid.Interface
+	MIURL  string
+	Log    *Log
+
+	t  testing.TB
+	mi *miclient.Client
+}
+
+// Start starts a daemon with [Config] and what more says. It is stopped at the
+// end of the test.
+func Start(t testing.TB, more string) *Daemon {
+	t.Helper()
+	log := new(Log)
+	d, err := daemon.New(daemon.Options{Config: Config + more, Version: "0.0.0", Stderr: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Start(); err != nil {
+		t.Fatal(err)
+	}
+	client, err := miclient.New(d.MIURL(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		client.Close()
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		if err := d.Stop(ctx); err != nil {
+			t.Logf("stop: %v", err)
+		}
+	})
+	return &Daemon{Events: d.Events(), MIURL: d.MIURL(), Log: log, t: t, mi: client}
+}
+
+// Call calls an MI command that must not fail.
+func (d *Daemon) Call(command string, params any) json.RawMessage {
+	d.t.Helper()
+	result, err := d.mi.Call(d.t.Context(), command, params)
+	if err != nil {
+		d.t.Fatalf("mi %s %v: %v", command, params, err)
+	}
+	return result
+}
+
+// Refused calls an MI command that must be refused.
+func (d *Daemon) Refused(command string, params any) *miclient.Error {
+	d.t.Helper()
+	result, err := d.mi.Call(d.t.Context(), command, params)
+	var refusal *miclient.Error
+	if !errors.As(err, &refusal) {
+		d.t.Fatalf("mi %s %v: %s, %v, want a refusal", command, params, result, err)
+	}
+	return refusal
+}
+
+// Subscribe subscribes a socket over MI.
+func (d *Daemon) Subscribe(event, socket string) {
+	d.t.Helper()
+	d.Call("event_subscribe", map[string]any{"event": event, "socket": socket})
+}
+
+// Raise raises an event through the Go API.
+func (d *Daemon) Raise(event string, params ...evid.Param) {
+	d.t.Helper()
+	if _, err := d.Events.Raise(d.t.Context(), event, params...); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+// Statistics returns the group evi, without the group's name.
+func (d *Daemon) Statistics() map[string]uint64 {
+	d.t.Helper()
+	var named map[string]uint64
+	if err := json.Unmarshal(d.Call("get_statistics", []any{[]string{"evi:"}}), &named); err != nil {
+		d.t.Fatalf("read statistics: %v", err)
+	}
+	statistics := make(map[string]uint64, len(named))
+	for name, value := range named {
+		statistics[name[len("evi:"):]] = value
+	}
+	return statistics
+}
+
+// Settled waits until nothing waits for any subscriber, and returns the
+// statistics. They must add up.
+func (d *Daemon) Settled() map[string]uint64 {
+	d.t.Helper()
+	deadline := time.Now().Add(30 * time.Second)
+	for {
+		s := d.Statistics() // each takes a round trip: this does not spin
+		if s["waiting"] == 0 {
+			if s["accepted"] != s["delivered"]+s["dead"]+s["dropped"]+s["abandoned"] {
+				d.t.Errorf("statistics do not add up: %v", s)
+			}
+			return s
+		}
+		if time.Now().After(deadline) {
+			d.t.Fatalf("events still wait: %v", s)
+		}
+	}
+}
+
+// A Log is what a daemon has logged. The zero value is empty.
+type Log struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+// Write implements [io.Writer].
+func (l *Log) Write(line []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(line)
+}
+
+// String returns the whole log.
+func (l *Log) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}

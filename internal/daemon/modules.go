@@ -1,0 +1,138 @@
+package daemon
+
+import (
+	"log/slog"
+	"strings"
+
+	"github.com/evid/evid"
+	"github.com/evid/evid/mi/httpd"
+	"github.com/evid/evid/modparam"
+	"github.com/evid/evid/queue"
+	"github.com/evid/evid/script"
+	"github.com/evid/evid/transport/xmlrpc"
+)
+
+// A module is one row of the table that loadmodule looks into.
+type module struct {
+	name   string
+	always bool // loaded without loadmodule
+	params []modparam.Param
+
+	// transports builds the transports that the module brings; nil: none.
+	transports func(log *slog.Logger) (transports, error)
+}
+
+// transports are what a transport module has built.
+type transports interface {
+	Schemes() []evid.Transport
+}
+
+// settings are what a configuration sets, before anything is built of it.
+type settings struct {
+	log     logParams
+	evi     eviParams
+	queue   queue.Params
+	httpd   httpd.Params
+	modules []module
+	loaded  map[string]bool
+}
+
+// newSettings returns the settings that hold when nothing is said. This is the
+// table of modules: a new transport is one line here.
+func newSettings() *settings {
+	s := &settings{
+		log:    defaultLogParams(),
+		queue:  queue.DefaultParams(),
+		httpd:  httpd.DefaultParams(),
+		loaded: make(map[string]bool),
+	}
+	eventXMLRPC := xmlrpc.DefaultParams()
+	s.modules = []module{
+		{name: "evi", always: true, params: s.evi.modparams()},
+		{name: "queue", always: true, params: s.queue.Modparams()},
+		{name: "event_xmlrpc", params: eventXMLRPC.Modparams(), transports: func(log *slog.Logger) (transports, error) {
+			return xmlrpc.New(eventXMLRPC, log)
+		}},
+		{name: "httpd", params: s.httpd.HTTPD()},
+		{name: "mi_http", params: s.httpd.MIHTTP()},
+	}
+	return s
+}
+
+// apply assigns what the file says.
+func (s *settings) apply(file *script.File) (warnings script.Errors, err error) {
+	schema := script.Schema{Globals: s.log.globals(), Ignored: ignoredGlobals(), Outside: outsideModules()}
+	for _, m := range s.modules {
+		schema.Modules = append(schema.Modules, script.Module{Name: m.name, Params: m.params, Always: m.always})
+	}
+	loaded, warnings, err := file.Apply(schema)
+	for _, name := range loaded {
+		s.loaded[name] = true
+	}
+	return warnings, err
+}
+
+// eviParams are the parameters of module evi: the Event Interface itself.
+type eviParams struct {
+	register     []string
+	autoRegister bool
+}
+
+func (p *eviParams) modparams() []modparam.Param {
+	register := func(text string) error {
+		for event := range strings.SplitSeq(text, ";") {
+			if event = strings.TrimSpace(event); event == "" {
+				continue
+			}
+			if err := evid.CheckEventName(event); err != nil {
+				return err
+			}
+			p.register = append(p.register, event)
+		}
+		return nil
+	}
+	return []modparam.Param{
+		{
+			Name: "register", Value: modparam.Func(modparam.Text, func() string { return strings.Join(p.register, ";") }, register),
+			Usage: "events to register, with ; between; can be given more than once",
+		},
+		{
+			Name: "auto_register", Value: modparam.Bool(&p.autoRegister),
+			Usage: "raising or subscribing by MI registers an unknown event",
+		},
+	}
+}
+
+// ignoredGlobals are the globals of OpenSIPS that have nothing to act upon here.
+func ignoredGlobals() map[string]string {
+	const processes = "evid is one process"
+	const modules = "the modules of evid are built in"
+	return map[string]string{
+		"udp_workers": processes, "tcp_workers": processes, "children": processes,
+		"timer_workers": processes, "auto_scaling_profile": processes,
+		"mpath": modules, "xlog_buf_size": "evid has no limit on lines of the log",
+		"log_facility": "evid logs to the facility daemon", "log_name": "evid logs as evid",
+		"open_files_limit": "evid raises the limit as far as it may",
+	}
+}
+
+// outsideModules are modules of OpenSIPS that are not here, with the reason.
+func outsideModules() map[string]string {
+	outside := make(map[string]string)
+	for name := range strings.FieldsSeq(`
+		event_datagram event_stream event_virtual event_flatstore event_routing
+		mi_fifo mi_datagram mi_xmlrpc mi_xmlrpc_ng
+		proto_udp proto_tcp proto_tls proto_hep pike sl statistics ratelimit
+		cachedb_local cfgutils tm signaling textops sipmsgops`) {
+		outside[name] = "it is not part of this version of evid"
+	}
+	for name := range strings.FieldsSeq(`
+		acc alias_db auth auth_db avpops b2b_entities b2b_logic call_center clusterer dialog dispatcher
+		domain drouting event_kafka event_rabbitmq event_sqs fraud_detection load_balancer maxfwd
+		mediaproxy nathelper options path permissions presence proto_ws proto_wss qrouting registrar
+		rr rtpengine rtpproxy siptrace siprec tls_mgm topology_hiding uac uac_auth uac_registrant
+		uri userblacklist usrloc db_mysql db_postgres db_sqlite db_text db_http rest_client json`) {
+		outside[name] = "evid is an event notifier, not a SIP server: run it beside OpenSIPS, which has this module"
+	}
+	return outside
+}
