@@ -1,0 +1,54 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/evid/evid/internal/daemon"
+	"github.com/evid/evid/script"
+)
+
+type checkCmd struct {
+	File string `short:"f" required:"" placeholder:"FILE" help:"The configuration."`
+}
+
+// Help is what "evid check --help" adds.
+func (*checkCmd) Help() string {
+	return "It says all that is wrong with the file, where, and what is known instead. Nothing is started."
+}
+
+func (cmd *checkCmd) Run(con *console) error {
+	report := daemon.Check(daemon.Options{ConfigFile: cmd.File, Version: version, Stderr: con.stderr})
+	printProblems(con.stderr, "warning: ", report.File, report.Warnings)
+	if report.Err != nil {
+		return configError(con.stderr, cmd.File, report)
+	}
+	_, err := fmt.Fprintf(con.stdout, "%s: ok\n", cmd.File)
+	return err
+}
+
+// configError prints what is wrong with a configuration and returns how much
+// that is. An error that is not about a place in the configuration it returns.
+func configError(w io.Writer, name string, report daemon.Report) error {
+	problems, ok := errors.AsType[script.Errors](report.Err)
+	if !ok {
+		return fmt.Errorf("check %s: %w", name, report.Err)
+	}
+	printProblems(w, "", report.File, problems)
+	if len(problems) == 1 {
+		return fmt.Errorf("%s: 1 error", name)
+	}
+	return fmt.Errorf("%s: %d errors", name, len(problems))
+}
+
+// printProblems prints each problem with the line that it is in.
+func printProblems(w io.Writer, prefix string, file *script.File, problems script.Errors) {
+	for _, problem := range problems {
+		fmt.Fprintf(w, "%s%v\n", prefix, problem)
+		for line := range strings.Lines(file.Excerpt(problem.Pos)) {
+			fmt.Fprintf(w, "    %s\n", strings.TrimSuffix(line, "\n"))
+		}
+	}
+}

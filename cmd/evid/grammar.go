@@ -1,0 +1,31 @@
+package main
+
+// grammar is the command line. Each command is in the file of its name, or in
+// client.go.
+type grammar struct {
+	Run         runCmd         `cmd:"" help:"Run the daemon."`
+	Check       checkCmd       `cmd:"" help:"Check a configuration file."`
+	Demo        demoCmd        `cmd:"" help:"Show a daemon, a subscriber and two events at work."`
+	Events      eventsCmd      `cmd:"" help:"List the registered events."`
+	Subscribers subscribersCmd `cmd:"" help:"List who is subscribed."`
+	Subscribe   subscribeCmd   `cmd:"" help:"Subscribe a socket to an event."`
+	Unsubscribe unsubscribeCmd `cmd:"" help:"End a subscription; what waits for it is discarded."`
+	Register    registerCmd    `cmd:"" help:"Make event names known."`
+	Raise       raiseCmd       `cmd:"" help:"Raise an event."`
+	MI          miCmd          `cmd:"" name:"mi" help:"Carry out any command of the management interface (MI)."`
+	Receive     receiveCmd     `cmd:"" help:"Be a subscriber: an XML-RPC server that prints each call."`
+	Version     versionCmd     `cmd:"" help:"Print the version."`
+}
+
+const description = `evid is an event notifier for SIP platforms: what raises an event does not wait,
+and every XML-RPC server that subscribed to it has its method called.
+
+Commands that talk to a daemon find it by --mi, else by $EVID_MI, else at
+http://127.0.0.1:8888/mi.
+
+Exit codes:
+  0  done
+  1  the daemon refused, or something failed
+  2  the command line is wrong
+  3  the daemon cannot be reached
+  4  nobody is subscribed to the event that was raised`

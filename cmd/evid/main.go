@@ -1,0 +1,90 @@
+// Command evid is an event notifier for SIP platforms: the daemon, and the
+// commands that talk to it. "evid --help" lists them.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+const version = "0.1.0"
+
+// console is what commands write to.
+type console struct{ stdout, stderr io.Writer }
+
+func main() {
+	os.Exit(run(os.Args[1:], &console{os.Stdout, os.Stderr}))
+}
+
+// run carries out one command line and returns the exit code.
+func run(args []string, con *console) int {
+	parser := kong.Must(new(grammar),
+		kong.Name("evid"),
+		kong.Description(description),
+		kong.Writers(con.stdout, con.stderr),
+		kong.ConfigureHelp(kong.HelpOptions{
+			Compact: true, NoAppDescFormat: true, NoExpandSubcommands: true, WrapUpperBound: 100,
+		}),
+		kong.Help(printHelp),
+	)
+	command, err := parser.Parse(args)
+	if errors.Is(err, errHelped) {
+		return exitDone
+	}
+	if err == nil {
+		err = command.Run(con)
+	}
+	if err == nil {
+		return exitDone
+	}
+	f := explain(err)
+	fmt.Fprintf(con.stderr, "evid: %v\n", f.err)
+	if f.hint != "" {
+		fmt.Fprintf(con.stderr, "hint: %s\n", f.hint)
+	}
+	return f.code
+}
+
+// errHelped ends parsing once --help has been printed.
+var errHelped = errors.New("help was asked for")
+
+func printHelp(options kong.HelpOptions, ctx *kong.Context) error {
+	if err := kong.DefaultHelpPrinter(options, ctx); err != nil {
+		return err
+	}
+	return errHelped
+}
+
+// interrupts returns a context that ends with the first SIGINT or SIGTERM, and
+// one that ends with the second. Release gives both signals their usual effect
+// back.
+func interrupts() (first, second context.Context, release func()) {
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	first, cancelFirst := context.WithCancel(context.Background())
+	second, cancelSecond := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		for _, cancel := range []context.CancelFunc{cancelFirst, cancelSecond} {
+			select {
+			case <-signals:
+				cancel()
+			case <-done:
+				return
+			}
+		}
+	}()
+	return first, second, func() {
+		signal.Stop(signals)
+		close(done)
+		cancelFirst()
+		cancelSecond()
+	}
+}
