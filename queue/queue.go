@@ -285,7 +285,7 @@ func (l *list) waitLocked() (*syncWait, error) {
 			continue
 		}
 		if waiting := c.countsLocked().Waiting; waiting > 0 {
-			errs = append(errs, fmt.Errorf("subscriber %q: %d events wait before it", c.sub.Socket, waiting))
+			errs = append(errs, fmt.Errorf("subscriber %q: events wait before it: %d", c.sub.Socket, waiting))
 		}
 	}
 	if errs != nil {

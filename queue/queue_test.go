@@ -94,7 +94,7 @@ func TestSync(t *testing.T) {
 				if !other.woken || !r.woken {
 					t.Fatal("not all were woken")
 				}
-				if _, err := q.Accept(t.Context(), &evid.Event{Name: "E_X"}); err == nil || err.Error() != `subscriber "sync": 1 events wait before it` {
+				if _, err := q.Accept(t.Context(), &evid.Event{Name: "E_X"}); err == nil || err.Error() != `subscriber "sync": events wait before it: 1` {
 					t.Errorf("second raise: %v", err)
 				}
 				r.cursor.Next(make([]*evid.Event, 1))

@@ -1,0 +1,53 @@
+GOLANGCI_LINT := v2.15.0
+GOVULNCHECK   := v1.9.0
+LINT          := bin/golangci-lint-$(GOLANGCI_LINT)
+FUZZTIME      := 30s
+
+.PHONY: build run demo test deps vet lint bench fuzz vuln clean
+
+build:
+	@go build -o bin/evid ./cmd/evid
+
+# Starts the daemon with the built-in configuration, to stay.
+run: build
+	@bin/evid run
+
+# Shows a daemon, a subscriber and two events at work.
+demo: build
+	@bin/evid demo
+
+# Everything that must be right: what the tests need is installed first.
+test: deps vet lint
+	go test -race ./...
+
+deps:
+	test/deps.sh
+
+vet:
+	go vet ./...
+
+lint: $(LINT)
+	$(LINT) run
+
+$(LINT):
+	GOBIN=$(CURDIR)/bin go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT)
+	mv bin/golangci-lint $@
+
+bench:
+	go test -run '^$$' -bench . -benchmem ./...
+
+# Every fuzz target for a while, beyond its committed corpus.
+fuzz:
+	@set -e; for package in $$(go list ./...); do \
+		for target in $$(go test -list '^Fuzz' $$package | grep '^Fuzz'); do \
+			echo "$$package $$target"; \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package; \
+		done; \
+	done
+
+# Needs the vulnerability database, which is fetched.
+vuln:
+	go run golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK) ./...
+
+clean:
+	rm -rf bin test/interop/node/node_modules

@@ -1,0 +1,64 @@
+package test_test
+
+import (
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/evid/evid"
+
+// imports is the structure: which packages of the module each package may
+// import. Imports point to the root, and never sideways between transports.
+var imports = map[string][]string{
+	"":                 {},
+	"modparam":         {},
+	"xmlrpc":           {},
+	"queue":            {"", "modparam"},
+	"delivery":         {"", "queue"},
+	"transport/xmlrpc": {"", "modparam", "xmlrpc"},
+	"script":           {"modparam", "internal/spell"},
+	"mi":               {"", "internal/spell"},
+	"mi/httpd":         {"mi", "modparam"},
+
+	"internal/spell":     {},
+	"internal/miclient":  {},
+	"internal/receiver":  {"xmlrpc"},
+	"mi/internal/mitest": {""},
+	"internal/daemon": {"", "delivery", "mi", "mi/httpd", "modparam", "queue", "script",
+		"transport/xmlrpc"},
+	"internal/daemon/daemontest": {"", "internal/daemon", "internal/miclient"},
+	"cmd/evid":                   {"", "internal/daemon", "internal/miclient", "internal/receiver", "script"},
+}
+
+// standardOnly are the packages that need nothing but the standard library.
+var standardOnly = []string{"", "modparam", "xmlrpc", "queue", "delivery", "transport/xmlrpc", "script", "mi", "mi/httpd"}
+
+func TestImports(t *testing.T) {
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, module+"/...").Output()
+	if err != nil {
+		t.Fatalf("list packages: %v", err)
+	}
+	for line := range strings.Lines(string(out)) {
+		words := strings.Fields(line)
+		name := strings.TrimPrefix(strings.TrimPrefix(words[0], module), "/")
+		if strings.HasPrefix(name, "test") {
+			continue // it holds tests only
+		}
+		allowed, known := imports[name]
+		if !known {
+			t.Errorf("package %q: what may it import? Say so in this test", name)
+			continue
+		}
+		for _, path := range words[1:] {
+			within, ours := strings.CutPrefix(path, module)
+			switch {
+			case ours && !slices.Contains(allowed, strings.TrimPrefix(within, "/")):
+				t.Errorf("package %q imports %q", name, path)
+			case !ours && strings.Contains(path, ".") && slices.Contains(standardOnly, name):
+				t.Errorf("package %q imports %q, and needs nothing but the standard library", name, path)
+			}
+		}
+	}
+}

@@ -1,0 +1,109 @@
+package test_test
+
+import (
+	"bufio"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+)
+
+// firstSession returns the commands and the output of the first terminal
+// session in the README.
+func firstSession(t *testing.T) (commands, output []string) {
+	t.Helper()
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(readme), "```console\n")
+	session, _, ok := strings.Cut(rest, "```")
+	if !ok {
+		t.Fatal("the README has no terminal session")
+	}
+	lines := strings.Split(strings.TrimSpace(session), "\n")
+	if len(lines) > 8 {
+		t.Errorf("the session has %d lines, more than eight", len(lines))
+	}
+	for _, line := range lines {
+		if command, ok := strings.CutPrefix(line, "$ "); ok {
+			commands = append(commands, command)
+		} else {
+			output = append(output, line)
+		}
+	}
+	return commands, output
+}
+
+// The README's session prints, as typed, what the README says.
+func TestREADMESession(t *testing.T) {
+	commands, want := firstSession(t)
+	// Afterwards the shell waits until its input ends, and ends its jobs.
+	script := "set -e\ntrap 'kill $(jobs -p); wait' EXIT\n" + strings.Join(commands, "\n") + "\nread -r || true\n"
+	shell := exec.CommandContext(t.Context(), "bash", "-c", script)
+	shell.Dir = ".."
+	shell.Env = append(os.Environ(), "EVID_MI=", "EVID_TOKEN=")
+	stdin, err := shell.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	output, input, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer output.Close()
+	shell.Stdout, shell.Stderr = input, input
+	err = shell.Start()
+	input.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	output.SetDeadline(time.Now().Add(2 * time.Minute)) // it builds
+	got := bufio.NewScanner(output)
+	missing := make(map[string]int)
+	for _, line := range want {
+		missing[line]++
+	}
+	for len(missing) > 0 && got.Scan() {
+		line := got.Text()
+		t.Log(line)
+		if missing[line]--; missing[line] < 0 {
+			t.Errorf("unexpected output: %s", line)
+		}
+		if missing[line] <= 0 {
+			delete(missing, line)
+		}
+	}
+	for line := range missing {
+		t.Errorf("not printed: %s", line)
+	}
+	stdin.Close()
+	rest, _ := io.ReadAll(output)
+	if len(rest) > 0 {
+		t.Errorf("printed at the end: %s", rest)
+	}
+	if err := shell.Wait(); err != nil {
+		t.Errorf("the shell: %v", err)
+	}
+}
+
+// make demo shows two events that arrived as they were raised.
+func TestMakeDemo(t *testing.T) {
+	demo := exec.CommandContext(t.Context(), "make", "--no-print-directory", "demo")
+	demo.Dir = ".."
+	output, err := demo.CombinedOutput()
+	if err != nil {
+		t.Fatalf("make demo: %v\n%s", err, output)
+	}
+	for _, line := range []string{
+		`arrived    block_ip E_PIKE_BLOCKED ip="192.168.2.11"`,
+		`raised     E_DEMO contact="<sip:bob@10.0.0.1>;tag=a&b" body="v=0\r\ns=-\r\n" caller="Zoë, 東京" code=-5 octets=1099511627776`,
+		`arrived    log_call E_DEMO contact="<sip:bob@10.0.0.1>;tag=a&b" body="v=0\r\ns=-\r\n" caller="Zoë, 東京" code=-5 octets="1099511627776"`,
+	} {
+		if !strings.Contains(string(output), line+"\n") {
+			t.Errorf("make demo does not print %s, but\n%s", line, output)
+		}
+	}
+}
