@@ -44,11 +44,13 @@ func Example() {
 	defer events.Close()
 
 	socket := "xmlrpc:" + server.Listener.Addr().String() + ":block_ip"
-	if err := events.Subscribe("E_PIKE_BLOCKED", socket, time.Hour); err != nil {
+	err = events.Subscribe("E_PIKE_BLOCKED", socket, time.Hour)
+	if err != nil {
 		log.Error("not subscribed", "err", err)
 		return
 	}
-	if _, err := events.Raise(context.Background(), "E_PIKE_BLOCKED", evid.String("ip", "192.168.2.11")); err != nil {
+	_, err = events.Raise(context.Background(), "E_PIKE_BLOCKED", evid.String("ip", "192.168.2.11"))
+	if err != nil {
 		log.Error("not raised", "err", err)
 		return
 	}

@@ -89,6 +89,32 @@ func TestREADMESession(t *testing.T) {
 	}
 }
 
+// Each line of the README's Go example is one of example_test.go, in its order.
+func TestREADMEExample(t *testing.T) {
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	source, err := os.ReadFile("../example_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(readme), "```go\n")
+	example, _, ok := strings.Cut(rest, "```")
+	if !ok {
+		t.Fatal("the README has no Go example")
+	}
+	left := string(source)
+	for line := range strings.Lines(example) {
+		if line == "…\n" {
+			continue
+		}
+		if _, left, ok = strings.Cut(left, "\t"+line); !ok {
+			t.Errorf("not in example_test.go, or not there: %s", line)
+		}
+	}
+}
+
 // make demo shows two events that arrived as they were raised.
 func TestMakeDemo(t *testing.T) {
 	demo := exec.CommandContext(t.Context(), "make", "--no-print-directory", "demo")

@@ -23,6 +23,7 @@ type lane struct {
 	request []byte
 	replies replyReader
 	silent  map[string]int // events in a row without a byte of reply, by socket key
+	dialled time.Time      // when the connection was
 
 	mu       sync.Mutex
 	closed   bool
@@ -31,6 +32,10 @@ type lane struct {
 	draining map[net.Conn]struct{} // half closed, see drain
 	drains   sync.WaitGroup
 }
+
+// maxAge is when a connection that is always busy is replaced: the name may
+// stand for another address by now.
+const maxAge = 5 * time.Minute
 
 // maxDraining bounds the connections of receivers that do not answer. Beyond it
 // Deliver waits until that of its own event has ended.
@@ -64,7 +69,7 @@ func (l *lane) call(s *socket, deadline time.Time) evid.Result {
 			return l.unlessClosed(s.judgeDial(l.address, err))
 		}
 		rep, err := l.exchange(conn, s, deadline)
-		if err != nil || !rep.keepalive || !s.opts.Keepalive {
+		if err != nil || !rep.keepalive || !s.opts.Keepalive || time.Since(l.dialled) > maxAge {
 			l.disconnect()
 		}
 		switch {
@@ -136,6 +141,7 @@ func (l *lane) connect(s *socket, deadline time.Time) (conn net.Conn, reused boo
 	l.mu.Unlock()
 
 	conn, err = l.dial(ctx)
+	l.dialled = time.Now()
 
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -127,17 +127,20 @@ func TestConnectionIsKept(t *testing.T) {
 		connections++
 		wellBehaved(s, conn, r)
 	})
-	lane, deliver := openLane(t, newTransports(t, nil), "xmlrpc:"+s.Addr().String()+":m")
+	opened, deliver := openLane(t, newTransports(t, nil), "xmlrpc:"+s.Addr().String()+":m")
 	for range 3 {
 		wantDelivered(t, deliver("x"))
 	}
-	lane.Idle()
+	opened.Idle()
 	wantDelivered(t, deliver("x"))
-	lane.Close()
+	opened.(*lane).dialled = time.Now().Add(-maxAge) // it has been busy for long
+	wantDelivered(t, deliver("x"))
+	wantDelivered(t, deliver("x"))
+	opened.Close()
 	s.Close()
 	s.done.Wait()
-	if connections != 2 {
-		t.Errorf("%d connections, want 2: the first until the lane was idle", connections)
+	if connections != 3 {
+		t.Errorf("%d connections, want 3: until the lane was idle, until it was old, and the last", connections)
 	}
 }
 
