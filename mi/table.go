@@ -171,8 +171,8 @@ func (t *Table) unknownCommand(name string) *Error {
 	return &Error{404, "unknown MI command", unknown("command", name, "which", t.names())}
 }
 
-// Nearer names than these many are not looked for: it takes time that others
-// need, and whoever mistypes names in a loop would take it all.
+// The nearest names are looked for among no more than these: it takes time, and
+// whoever mistypes names in a loop would take it from others.
 const maxSuggestFrom = 1000
 
 // unknown says that there is no such thing and which ones come near, else what

@@ -64,12 +64,23 @@ func Assign(params []Param, name, text string, as Type) error {
 		return err
 	}
 	if as != Either && p.Value.Type() != Either && as != p.Value.Type() {
-		return fmt.Errorf("%s: expected %s, got %s", name, p.Value.Type(), as)
+		return fmt.Errorf("%s: expected %s, got %s", name, p.Value.Type(), written(text, as))
 	}
 	if err := p.Value.Set(text); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	return nil
+}
+
+// written shows a value of the wrong type as it was written.
+func written(text string, as Type) string {
+	if as == Integer {
+		return text
+	}
+	if _, err := strconv.Atoi(text); err == nil {
+		return strconv.Quote(text) + " in quotes"
+	}
+	return strconv.Quote(text)
 }
 
 // Bool is a parameter that 0 turns off and any other integer turns on.

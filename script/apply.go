@@ -2,7 +2,6 @@ package script
 
 import (
 	"errors"
-	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -95,7 +94,7 @@ func (b *binder) loadModule(l *LoadModule) {
 
 // moduleName is the name in what loadmodule was given: /usr/lib/x.so is x.
 func moduleName(file string) string {
-	return strings.TrimSuffix(path.Base(file), ".so")
+	return strings.TrimSuffix(file[strings.LastIndexByte(file, '/')+1:], ".so")
 }
 
 func (b *binder) global(g *Global) {

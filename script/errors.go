@@ -95,9 +95,13 @@ func (l *errorList) err() error {
 
 // Excerpt gives the source line of pos and below it a line with a caret under
 // the column, to be shown with an error. It is empty when the file was not read
-// or has no such line. Of a long line it shows the part around the column.
+// or has no such line, or f is nil. Of a long line it shows the part around the
+// column.
 func (f *File) Excerpt(pos Pos) string {
 	const around = 60 // bytes shown before and after the column
+	if f == nil {
+		return ""
+	}
 	source, ok := f.sources[pos.File]
 	lines := strings.Split(source, "\n")
 	if !ok || pos.Line < 1 || pos.Line > len(lines) {

@@ -296,9 +296,18 @@ func (l *lexer) beginsStatement(t token) bool {
 	if slices.Contains(statementWords(), t.text) {
 		return true
 	}
+	// Only one character is looked at: taking a whole token, such as a variable
+	// with much in its parentheses, could be done anew for each word inside it.
 	ahead := *l
-	next := ahead.next()
-	return next.is("=") || isRouteWord(t.text) && (next.is("{") || next.is("["))
+	ahead.skipSpace()
+	switch ahead.peek() {
+	case '=':
+		return !ahead.has("==") && !ahead.has("=~")
+	case '{', '[':
+		return isRouteWord(t.text)
+	default:
+		return false
+	}
 }
 
 func isBlank(c byte) bool  { return c == ' ' || c == '\t' || c == '\r' || c == '\b' }

@@ -15,31 +15,29 @@ import (
 // ParseFile reads and parses the file at path. When it cannot be read the File
 // is nil and the error that of reading it; else they are as [Parse] says.
 func ParseFile(path string) (*File, error) {
-	src, err := readFile(path)
+	src, err := ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
-	return Parse(path, src, readFile)
+	return Parse(path, src, ReadFile)
 }
 
-// readFile reads no more of the file than it takes to see that it is too large.
-func readFile(path string) ([]byte, error) {
+// ReadFile reads a file for [Parse]: the whole of it, but if it is too large (or
+// a device that never ends) no more than it takes [Parse] to see and say that.
+func ReadFile(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	src, err := io.ReadAll(io.LimitReader(f, maxFileSize+1))
-	if err != nil {
-		return nil, err
-	}
-	return src, nil
+	return io.ReadAll(io.LimitReader(f, maxFileSize+1))
 }
 
 // Parse parses a configuration text. Name is what errors call it: the path of a
 // file, or a word like <built-in>. Open reads the files that the text includes;
 // it gets their path, which is relative to the directory of the including file
-// unless it was written absolute. With a nil open nothing can be included.
+// unless it was written absolute; [ReadFile] is one. With a nil open nothing can
+// be included.
 //
 // An error is always of type [Errors]. The File is never nil: it has all the
 // statements that could be understood, so that [File.Apply] can say what else is
@@ -77,14 +75,15 @@ func (p *parser) text(name string, src []byte, at Pos) {
 		p.errs.add(at, "%s is too large: expected at most %d bytes in all files together", name, maxTotalSize)
 		return
 	}
-	p.file.sources[name] = string(src)
+	text := string(src)
+	p.file.sources[name] = text
 	p.files = append(p.files, filepath.Clean(name))
-	p.lex = newLexer(name, string(src), p.errs)
+	p.lex = newLexer(name, text, p.errs)
 	p.prev = token{}
 	for p.next(); p.tok.kind != tokEOF; {
 		p.statement()
 	}
-	if p.lex.off < len(src) {
+	if p.lex.off < len(text) {
 		p.errs.stop(p.tok.pos)
 	}
 	p.files = p.files[:len(p.files)-1]

@@ -268,6 +268,21 @@ func TestParseFile(t *testing.T) {
 	}
 }
 
+func TestParseFileThatNeverEnds(t *testing.T) {
+	const endless = "/dev/zero"
+	if _, err := os.Stat(endless); err != nil {
+		t.Skip(err)
+	}
+	const want = " is too large: expected at most 1048576 bytes"
+	if _, err := script.ParseFile(endless); err == nil || err.Error() != endless+": "+endless+want {
+		t.Errorf("the file itself: got error %v", err)
+	}
+	_, err := script.Parse("x", []byte(`include_file "`+endless+`"`), script.ReadFile)
+	if err == nil || err.Error() != "x:1:14: "+endless+want {
+		t.Errorf("an included file: got error %v", err)
+	}
+}
+
 func TestParseWithoutFiles(t *testing.T) {
 	_, err := script.Parse("<built-in>", []byte("a=1\ninclude_file \"b\""), nil)
 	want := `<built-in>:2:14: include_file "b": no file can be included here`
@@ -286,7 +301,7 @@ func TestLimits(t *testing.T) {
 		name string
 		src  string
 		open func(string) ([]byte, error)
-		want string // the last error
+		want string // the last error; empty: none
 	}{
 		{
 			"file size", strings.Repeat(" ", mib+1), nil,
@@ -317,15 +332,19 @@ func TestLimits(t *testing.T) {
 		},
 		{
 			"exactly as many errors", strings.Repeat("oops\n", 99) + "oops", nil,
-			"",
+			`evid.cfg:100:1: unknown statement "oops": expected name=value, loadmodule, modparam or include_file`,
 		},
 		{
 			"blocks that do not close", strings.Repeat("route{\n", mib/7), nil,
 			"evid.cfg:101:1: too many errors: only the first 100 are shown",
 		},
 		{
-			"strings that do not close", "route {" + strings.Repeat("\\\"\n", mib/4), nil,
+			"words before a variable with words inside", "x=a" + strings.Repeat(" b$(", mib/6) + strings.Repeat(")", mib/6), nil,
 			"",
+		},
+		{
+			"strings that do not close", "route {" + strings.Repeat("\\\"\n", mib/4), nil,
+			"evid.cfg:1:7: too many errors: only the first 100 are shown",
 		},
 	}
 	for _, test := range tests {
@@ -336,11 +355,12 @@ func TestLimits(t *testing.T) {
 			if len(errs) > 101 {
 				t.Errorf("got %d errors, want at most 101", len(errs))
 			}
-			if test.want == "" {
-				return
+			last := ""
+			if len(errs) > 0 {
+				last = errs[len(errs)-1].Error()
 			}
-			if len(errs) == 0 || errs[len(errs)-1].Error() != test.want {
-				t.Errorf("got errors\n%v\nwant as the last\n%s", err, test.want)
+			if last != test.want {
+				t.Errorf("got as the last error\n%.200s\nwant\n%s", last, test.want)
 			}
 		})
 	}
@@ -372,6 +392,9 @@ func TestExcerpt(t *testing.T) {
 				t.Errorf("-want +got:\n%s", diff)
 			}
 		})
+	}
+	if got := (*script.File)(nil).Excerpt(at(1, 1)); got != "" {
+		t.Errorf("of a file that could not be read: got %q", got)
 	}
 }
 

@@ -86,6 +86,8 @@ func TestDecodeValueErrors(t *testing.T) {
 		{"<value><base64>a</base64></value>", `value: expected base64, got "a"`},
 		{"<value><nil>0</nil></value>", `value: expected nil, got "0"`},
 		{"<value><date>1</date></value>", `value: expected the type of a value, got <date>`},
+		{"<value><\x1b[7mx\xff>1</\x1b[7mx></value>", `value: expected the type of a value, got <\x1b[7mx\xff>`},
+		{"<value>a</\x1b[7mx>", `value: expected </value>, got </\x1b[7mx>`},
 		{"<value>a<int>1</int></value>", `value: expected either text or an element, got "a" before <int>`},
 		{"<value><int>1</int>a</value>", `value: expected no text before </value>, got "a"`},
 		{"<value><int>1</int><int>2</int></value>", `value: expected </value>, got <int>`},

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -58,7 +59,7 @@ func (d *decoder) typed(element []byte) (any, error) {
 		}
 		return scalar(scalarType, text)
 	}
-	return nil, fmt.Errorf("expected the type of a value, got <%.40s>", element)
+	return nil, fmt.Errorf("expected the type of a value, got %s", tag{kind: startTag, name: element})
 }
 
 func (d *decoder) array() ([]any, error) {
@@ -172,10 +173,8 @@ func parseBoolean(text string) (bool, error) {
 // parseDouble accepts exponents, which XML-RPC does not have but many send. It
 // does not accept the other forms that Go knows: NaN, Inf, hexadecimal.
 func parseDouble(text string) (float64, error) {
-	for i := range len(text) {
-		if !bytes.ContainsRune([]byte("+-.0123456789eE"), rune(text[i])) {
-			return 0, strconv.ErrSyntax
-		}
+	if strings.Trim(text, "+-.0123456789eE") != "" {
+		return 0, strconv.ErrSyntax
 	}
 	return strconv.ParseFloat(text, 64)
 }

@@ -41,13 +41,15 @@ func (t tag) is(kind tagKind, name string) bool {
 	return t.kind == kind && string(t.name) == name
 }
 
-// String is the tag as error texts name it.
+// String is the tag as error texts name it: what could disturb a terminal is
+// escaped.
 func (t tag) String() string {
+	name := strings.Trim(fmt.Sprintf("%.40q", t.name), `"`) // no name has a quote in it
 	switch t.kind {
 	case startTag:
-		return fmt.Sprintf("<%.40s>", t.name)
+		return "<" + name + ">"
 	case endTag:
-		return fmt.Sprintf("</%.40s>", t.name)
+		return "</" + name + ">"
 	default:
 		return "the end of the document"
 	}
@@ -72,10 +74,11 @@ func newScanner(document []byte, maxElements int) (scanner, error) {
 
 // declaredEncoding returns the encoding that the XML declaration names.
 func declaredEncoding(document []byte) string {
-	declaration, _, _ := bytes.Cut(trimBlanks(document), []byte("?>"))
-	if !bytes.HasPrefix(declaration, []byte("<?xml")) {
+	document, isDeclared := bytes.CutPrefix(trimBlanks(document), []byte("<?xml"))
+	if !isDeclared {
 		return ""
 	}
+	declaration, _, _ := bytes.Cut(document, []byte("?>"))
 	_, value, _ := bytes.Cut(declaration, []byte("encoding"))
 	value, found := bytes.CutPrefix(trimBlanks(value), []byte("="))
 	value = trimBlanks(value)

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -35,14 +36,19 @@ type Client struct {
 
 // New returns a client of the MI at rawURL, which starts with http:// or
 // https://. A token that is not empty is sent as bearer token. New does no I/O.
+// While the client's connections are refused it tries again for up to a second.
 func New(rawURL, token string) (*Client, error) {
+	return newWithDialer(rawURL, token, new(net.Dialer).DialContext)
+}
+
+func newWithDialer(rawURL, token string, dial dialFunc) (*Client, error) {
 	u, err := url.Parse(rawURL)
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" {
 		return nil, fmt.Errorf("parse MI URL %q: expected one such as %s", rawURL, DefaultURL)
 	}
 	return &Client{url: u, token: token, http: &http.Client{
 		Timeout:       callTimeout,
-		Transport:     &http.Transport{Proxy: http.ProxyFromEnvironment},
+		Transport:     &http.Transport{Proxy: http.ProxyFromEnvironment, DialContext: patient(dial)},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}, nil
 }

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 const (
@@ -23,17 +24,19 @@ func Nearest(word string, known []string) []string {
 		name     string
 		distance int
 	}
-	letters := []rune(strings.ToLower(word))
-	if len(letters) > maxLen {
+	if utf8.RuneCountInString(word) > maxLen {
 		return nil
 	}
+	letters := lowerCase(word)
 	var near []candidate
 	for _, name := range known {
-		other := []rune(strings.ToLower(name))
-		if len(other) > maxLen {
+		n := utf8.RuneCountInString(name)
+		shorter, longer := min(n, len(letters)), max(n, len(letters))
+		edits := longer / 3
+		if longer > maxLen || longer-shorter > edits { // each missing letter is an edit
 			continue
 		}
-		if d := distance(letters, other); d <= max(len(letters), len(other))/3 {
+		if d := distance(letters, lowerCase(name)); d <= edits {
 			near = append(near, candidate{name, d})
 		}
 	}
@@ -48,29 +51,30 @@ func Nearest(word string, known []string) []string {
 	return names
 }
 
-// distance is the number of edits that turn a into b (optimal string
-// alignment: a swap of two neighbours is one edit).
+func lowerCase(name string) []rune { return []rune(strings.ToLower(name)) }
+
+// distance is the number of edits that turn a into b (optimal string alignment:
+// a swap of two neighbours is one edit). Each has at most maxLen runes.
 func distance(a, b []rune) int {
-	// rows[i][j] is the distance of a[:i] and b[:j].
-	rows := make([][]int, len(a)+1)
-	for i := range rows {
-		rows[i] = make([]int, len(b)+1)
-		rows[i][0] = i
-	}
-	for j := range rows[0] {
-		rows[0][j] = j
+	// row[j] is the distance of a[:i] and b[:j]; last is the row before it, and
+	// beforeLast the one before that.
+	var row, last, beforeLast [maxLen + 1]int
+	for j := range row {
+		row[j] = j
 	}
 	for i := 1; i <= len(a); i++ {
+		beforeLast, last = last, row
+		row[0] = i
 		for j := 1; j <= len(b); j++ {
-			change := rows[i-1][j-1]
+			change := last[j-1]
 			if a[i-1] != b[j-1] {
 				change++
 			}
-			rows[i][j] = min(change, rows[i-1][j]+1, rows[i][j-1]+1)
+			row[j] = min(change, last[j]+1, row[j-1]+1)
 			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				rows[i][j] = min(rows[i][j], rows[i-2][j-2]+1)
+				row[j] = min(row[j], beforeLast[j-2]+1)
 			}
 		}
 	}
-	return rows[len(a)][len(b)]
+	return row[len(b)]
 }

@@ -32,6 +32,10 @@ func TestNearest(t *testing.T) {
 		{"letters of more than a byte", "größe", []string{"grösse", "GRÖßE"}, []string{"GRÖßE", "grösse"}},
 		{"no name is that long", long, []string{long}, nil},
 		{"known name too long", "xxx", []string{long}, nil},
+		{"as long as a name can be", long[1:], []string{long[1:]}, []string{long[1:]}},
+		{"third of the letters dropped", "ab", []string{"abc"}, []string{"abc"}},
+		{"more than a third dropped", "abc", []string{"abcde"}, nil},
+		{"more than a third added", "abcde", []string{"abc"}, nil},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -60,5 +64,15 @@ func TestDistance(t *testing.T) {
 		if got := distance([]rune(test.b), []rune(test.a)); got != test.want {
 			t.Errorf("distance(%q, %q) = %d, want %d", test.b, test.a, got, test.want)
 		}
+	}
+}
+
+func BenchmarkNearest(b *testing.B) {
+	known := make([]string, 1000)
+	for i := range known {
+		known[i] = strings.Repeat("E_SOME_EVENT_", i%5) + "NAME"
+	}
+	for b.Loop() {
+		Nearest("E_SOME_EVENT_E_SOME_EVENT_NAEM", known)
 	}
 }

@@ -23,15 +23,17 @@ const (
 // OpenSIPS where it answers at all.
 type handler struct {
 	table *mi.Table
+	conns *connections
 	log   *slog.Logger
 	path  string   // "/mi"
 	auth  bool     // requests need the token
 	token [32]byte // its SHA-256
 }
 
-func newHandler(params Params, table *mi.Table, log *slog.Logger) *handler {
+func newHandler(params Params, table *mi.Table, conns *connections, log *slog.Logger) *handler {
 	return &handler{
 		table: table,
+		conns: conns,
 		log:   log,
 		path:  "/" + params.Root,
 		auth:  params.AuthToken != "",
@@ -91,6 +93,10 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	case len(body) == 0:
 		invalid(w, http.StatusBadRequest, "expected a JSON-RPC 2.0 request in the body, got nothing")
+		return
+	}
+	if !h.conns.begin(r.Context()) {
+		invalid(w, http.StatusServiceUnavailable, "the daemon is being stopped")
 		return
 	}
 	// The time limit is for the request, not for what it asks to be done.

@@ -1,6 +1,7 @@
 package httpd
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -88,7 +89,7 @@ func parseIP(text string) (netip.Addr, error) {
 
 func (p *Params) setToken(text string) error {
 	if text == "" || strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return fmt.Errorf("expected printable ASCII characters without blanks")
+		return errors.New("expected printable ASCII characters without blanks")
 	}
 	p.AuthToken = text
 	return nil

@@ -12,7 +12,6 @@ import (
 	"os"
 	"strconv"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/evid/evid/mi"
@@ -20,11 +19,10 @@ import (
 
 // Limits besides those of [Params].
 const (
-	headerTimeout  = 10 * time.Second // for all headers of a request
-	writeTimeout   = 30 * time.Second // for a client to read a reply
-	maxHeader      = 16 << 10         // bytes, about
-	maxBody        = 1 << 20          // bytes
-	maxConnections = 1024
+	headerTimeout = 10 * time.Second // for all headers of a request
+	writeTimeout  = 30 * time.Second // for a client to read a reply
+	maxHeader     = 16 << 10         // bytes, about
+	maxBody       = 1 << 20          // bytes
 )
 
 // A Server is MI over HTTP. [New] makes one.
@@ -33,11 +31,10 @@ type Server struct {
 	addr string
 	log  *slog.Logger
 
-	listener  net.Listener
-	serving   sync.WaitGroup // the goroutine that accepts connections
-	serveConn sync.WaitGroup // those that net/http has for connections
-	open      atomic.Int64   // connections
-	hangUp    context.CancelFunc
+	listener net.Listener
+	serving  sync.WaitGroup // the goroutine that accepts connections
+	conns    *connections
+	hangUp   context.CancelFunc
 }
 
 // New returns a server of these commands that does not listen yet. The error
@@ -63,17 +60,19 @@ func New(params Params, table *mi.Table, log *slog.Logger) (*Server, error) {
 	s := &Server{
 		addr:   net.JoinHostPort(params.IP, strconv.Itoa(params.Port)),
 		log:    log,
+		conns:  newConnections(),
 		hangUp: cancel,
 	}
 	s.http = http.Server{
-		Handler:           newHandler(params, table, log),
+		Handler:           newHandler(params, table, s.conns, log),
 		TLSConfig:         tlsConfig,
 		ReadHeaderTimeout: min(headerTimeout, idle),
 		ReadTimeout:       idle,
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idle,
 		MaxHeaderBytes:    maxHeader,
-		ConnState:         s.connState,
+		ConnState:         s.conns.changed,
+		ConnContext:       s.conns.remember,
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 		Protocols:         new(http.Protocols),
@@ -135,10 +134,12 @@ func (s *Server) serve() error {
 // Addr returns the address that the server listens on, after [Server.Start].
 func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 
-// Stop waits for the requests that are being served, until ctx is done; then it
-// cuts them short. When it returns, nothing of the server runs. The error says
+// Stop waits for the commands that are being executed and their replies, until
+// ctx is done; then it cuts them short. Requests that have not come in as a whole
+// are not waited for. When it returns, nothing of the server runs. The error says
 // that requests were cut short.
 func (s *Server) Stop(ctx context.Context) error {
+	s.conns.stop()
 	err := s.http.Shutdown(ctx)
 	s.hangUp()
 	if err != nil {
@@ -146,21 +147,6 @@ func (s *Server) Stop(ctx context.Context) error {
 		_ = s.http.Close() // Shutdown has closed the listener
 	}
 	s.serving.Wait()
-	s.serveConn.Wait()
+	s.conns.wait()
 	return err
-}
-
-// connState counts the connections. New ones come from the one goroutine that
-// accepts them, so Stop can wait for that one first.
-func (s *Server) connState(conn net.Conn, state http.ConnState) {
-	switch state {
-	case http.StateNew:
-		s.serveConn.Add(1)
-		if s.open.Add(1) > maxConnections {
-			conn.Close()
-		}
-	case http.StateClosed:
-		s.open.Add(-1)
-		s.serveConn.Done()
-	}
 }

@@ -187,6 +187,45 @@ func TestStopWaitsForRequests(t *testing.T) {
 	}
 }
 
+// TestStopWaitsForNoOneElse has clients that connected and sent no more than a
+// part of a request.
+func TestStopWaitsForNoOneElse(t *testing.T) {
+	end := make(chan struct{})
+	server, replies := startWaiting(t, end)
+	const whole = "POST /mi HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"
+	var conns []net.Conn
+	for _, sent := range []string{"", whole[:20], whole[:len(whole)-1], whole, whole + whole[:20]} {
+		conn, err := net.Dial("tcp", server.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if _, err := io.WriteString(conn, sent); err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasPrefix(sent, whole) {
+			readAnswer(t, bufio.NewReader(conn), "POST")
+		}
+		conns = append(conns, conn)
+	}
+	stopped := make(chan error)
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 4*time.Second) // not half of any time limit
+		defer cancel()
+		stopped <- server.Stop(ctx)
+	}()
+	for _, conn := range conns {
+		io.Copy(io.Discard, conn) // until it is closed, whether in order or not
+	}
+	close(end)
+	if err := <-stopped; err != nil {
+		t.Error(err)
+	}
+	if reply := <-replies; !strings.Contains(reply, `"result":"OK"`) {
+		t.Errorf("got %s", reply)
+	}
+}
+
 func TestStopCutsShort(t *testing.T) {
 	server, replies := startWaiting(t, nil)
 	ctx, cancel := context.WithCancel(context.Background())
