@@ -12,8 +12,9 @@ import (
 	"time"
 )
 
-// An ID numbers an event. IDs sort in raise order within one event name, also
-// across restarts; they are unique. The text form is 32 hexadecimal digits.
+// An ID numbers an event. IDs are unique, and sort in raise order within one
+// event name; across restarts as far as the clock does not go back. The text form
+// is 32 hexadecimal digits.
 type ID struct {
 	Epoch uint64 // of the daemon's start, see [NewEpoch]
 	Seq   uint64 // counts from 1 within an epoch
@@ -109,14 +110,11 @@ const (
 )
 
 // Size returns the bytes of the event's name and of its parameters' names and
-// values, 8 for an integer: what [MaxEventSize] bounds.
+// values, and 8 for each parameter: what [MaxEventSize] bounds.
 func (e *Event) Size() int {
 	size := len(e.Name)
 	for i := range e.Params {
-		size += len(e.Params[i].Name) + len(e.Params[i].Str)
-		if e.Params[i].Kind == KindInt {
-			size += 8
-		}
+		size += len(e.Params[i].Name) + len(e.Params[i].Str) + 8
 	}
 	return size
 }

@@ -55,7 +55,7 @@ func TestParam(t *testing.T) {
 		}
 	}
 	e := evid.Event{Name: "E_X", Params: []evid.Param{evid.String("ip", "1.2"), evid.Int("n", 5)}}
-	if got := e.Size(); got != 3+2+3+1+8 {
+	if got := e.Size(); got != 3+2+3+8+1+8 {
 		t.Errorf("Size: %d", got)
 	}
 }

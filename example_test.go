@@ -28,7 +28,7 @@ func Example() {
 	log := slog.Default()
 	params := xmlrpc.DefaultParams()
 	params.UseStructParam = true
-	transports, err := xmlrpc.New(params, log)
+	transports, err := xmlrpc.New(params)
 	if err != nil {
 		log.Error("no transport", "err", err)
 		return
@@ -37,7 +37,7 @@ func Example() {
 	engine := delivery.New(func(event string, s evid.Socket) error { return events.Dismiss(event, s) }, log)
 	defer engine.Close()
 	events = evid.New(evid.Options{
-		Keeper:       queue.New(queue.DefaultParams(), engine, log),
+		Keeper:       queue.New(queue.DefaultParams(), engine),
 		Transports:   transports.Schemes(),
 		AutoRegister: true,
 	})

@@ -53,13 +53,14 @@ type Interface struct {
 	autoRegister bool
 	raised       atomic.Uint64
 
+	closed atomic.Bool
+
 	namesMu sync.RWMutex // guards the registered names
 	names   map[string]int
 	events  []EventInfo
 
 	subsMu sync.Mutex // guards the subscriptions; held while the keeper opens and closes them
 	subs   map[string]*subscribers
-	closed bool
 }
 
 // subscribers are the subscriptions to one event.
@@ -89,8 +90,15 @@ func New(opts Options) *Interface {
 // Register makes an event name known, which OpenSIPS calls to publish it.
 // Registering a name again is no error.
 func (i *Interface) Register(event string) error {
-	if err := CheckEventName(event); err != nil {
+	if err := i.register(event); err != nil {
 		return fmt.Errorf("register event %q: %w", event, err)
+	}
+	return nil
+}
+
+func (i *Interface) register(event string) error {
+	if err := CheckEventName(event); err != nil {
+		return err
 	}
 	i.namesMu.Lock()
 	defer i.namesMu.Unlock()
@@ -98,7 +106,7 @@ func (i *Interface) Register(event string) error {
 		return nil
 	}
 	if len(i.events) == maxEvents {
-		return fmt.Errorf("register event %q: %w", event, ErrTooManyEvents)
+		return ErrTooManyEvents
 	}
 	event = strings.Clone(event) // it may be part of a larger request
 	i.names[event] = len(i.events)
@@ -117,9 +125,9 @@ func CheckEventName(event string) error {
 	return nil
 }
 
-// known returns nil if the event is registered, registering it if that is done
-// automatically.
-func (i *Interface) known(event string) error {
+// ensureRegistered registers an unknown event if that is done automatically,
+// else it is an error.
+func (i *Interface) ensureRegistered(event string) error {
 	i.namesMu.RLock()
 	_, known := i.names[event]
 	i.namesMu.RUnlock()
@@ -127,7 +135,7 @@ func (i *Interface) known(event string) error {
 	case known:
 		return nil
 	case i.autoRegister:
-		return i.Register(event)
+		return i.register(event)
 	default:
 		return ErrNotRegistered
 	}
@@ -198,12 +206,12 @@ func (i *Interface) subscribe(event, socket string, expire time.Duration) error 
 	if expire <= 0 {
 		return ErrExpire
 	}
-	if err := i.known(event); err != nil {
+	if err := i.ensureRegistered(event); err != nil {
 		return err
 	}
 	i.subsMu.Lock()
 	defer i.subsMu.Unlock()
-	if i.closed {
+	if i.closed.Load() {
 		return ErrClosed
 	}
 	sub := Subscription{Event: strings.Clone(event), Socket: sock, Transport: transport, Sync: isSync(sock)}
@@ -244,13 +252,19 @@ func (i *Interface) addLocked(sub Subscription, expire time.Duration) {
 func (i *Interface) expire(s *subscriber) {
 	i.subsMu.Lock()
 	defer i.subsMu.Unlock()
-	if s.timer != nil && !time.Now().Before(s.expires) {
-		_ = i.removeLocked(s, Expired) // an error could be told to nobody
+	if s.timer == nil || time.Now().Before(s.expires) {
+		return
+	}
+	if err := i.removeLocked(s, Expired); err != nil {
+		s.timer.Reset(time.Second) // nobody to tell: it stays subscribed until the keeper can
 	}
 }
 
-// removeLocked ends s. Its timer is nil from then on.
+// removeLocked ends s, unless the keeper cannot. Its timer is nil from then on.
 func (i *Interface) removeLocked(s *subscriber, why Close) error {
+	if err := i.keeper.CloseSub(s.Event, s.Socket.Key(), why); err != nil {
+		return err
+	}
 	if s.timer != nil {
 		s.timer.Stop()
 		s.timer = nil
@@ -262,7 +276,7 @@ func (i *Interface) removeLocked(s *subscriber, why Close) error {
 	if len(subs.inAge) == 0 {
 		delete(i.subs, s.Event)
 	}
-	return i.keeper.CloseSub(s.Event, s.Socket.Key(), why)
+	return nil
 }
 
 // Unsubscribe ends a subscription at once; what still waits for it is
@@ -333,6 +347,17 @@ func (i *Interface) Subscribers(event string) []Subscriber {
 	return list
 }
 
+// SubscriberCount returns how many subscriptions there are.
+func (i *Interface) SubscriberCount() int {
+	i.subsMu.Lock()
+	defer i.subsMu.Unlock()
+	n := 0
+	for _, subs := range i.subs {
+		n += len(subs.inAge)
+	}
+	return n
+}
+
 // Raise raises an event: it is kept for all who are subscribed to it, and Raise
 // returns its ID. It does not wait for any subscriber, but for those whose
 // socket asks for it (modparam sync_mode): at each of them it waits for one
@@ -344,7 +369,10 @@ func (i *Interface) Subscribers(event string) []Subscriber {
 // [ErrTooManyHops] or [ErrClosed], or comes from the Keeper. Raise copies params.
 func (i *Interface) Raise(ctx context.Context, event string, params ...Param) (ID, error) {
 	e := &Event{Name: event, Params: slices.Clone(params), Hops: hops(ctx)}
-	err := i.known(event)
+	err := i.ensureRegistered(event)
+	if err == nil && i.closed.Load() {
+		err = ErrClosed
+	}
 	if err == nil && e.Hops > MaxHops {
 		err = ErrTooManyHops
 	}
@@ -372,12 +400,12 @@ func (i *Interface) Raise(ctx context.Context, event string, params ...Param) (I
 // that nobody was subscribed to.
 func (i *Interface) Raised() uint64 { return i.raised.Load() }
 
-// Close ends all subscriptions; what waits stays with the Keeper. Subscribing
-// is an error from then on.
+// Close makes subscribing and raising an error, and ends expiry. What the Keeper
+// has stays there.
 func (i *Interface) Close() {
 	i.subsMu.Lock()
 	defer i.subsMu.Unlock()
-	i.closed = true
+	i.closed.Store(true)
 	for _, subs := range i.subs {
 		for _, s := range subs.inAge {
 			if s.timer != nil {
@@ -386,7 +414,6 @@ func (i *Interface) Close() {
 			}
 		}
 	}
-	clear(i.subs)
 }
 
 type causeKey struct{}

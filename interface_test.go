@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -74,15 +73,15 @@ func (r *collected) Wake() {
 func (r *collected) take() {
 	events := make([]*evid.Event, 10)
 	for {
-		sub, n := r.cursor.Next(events)
-		if n == 0 {
+		batch := r.cursor.Next(events)
+		if batch.Events == 0 {
 			return
 		}
-		for _, e := range events[:n] {
-			key := sub.Socket.Key()
+		for _, e := range events[:batch.Events] {
+			key := batch.Subscription.Socket.Key()
 			r.c.got[key] = append(r.c.got[key], e.Params[0].Str)
 		}
-		r.cursor.Done(queue.Outcome{Delivered: n})
+		r.cursor.Done(queue.Outcome{Delivered: batch.Events})
 	}
 }
 
@@ -112,7 +111,7 @@ type fixture struct {
 
 func newFixture(t *testing.T) *fixture {
 	c := &collector{got: make(map[string][]string)}
-	q := queue.New(queue.DefaultParams(), c, slog.New(slog.DiscardHandler))
+	q := queue.New(queue.DefaultParams(), c)
 	i := evid.New(evid.Options{Keeper: q, Transports: []evid.Transport{testTransport{}}})
 	f := &fixture{t, i, q, c}
 	f.must(i.Register("E_X"))
@@ -223,7 +222,7 @@ func TestErrors(t *testing.T) {
 
 func TestAutoRegister(t *testing.T) {
 	c := &collector{got: make(map[string][]string)}
-	q := queue.New(queue.DefaultParams(), c, slog.New(slog.DiscardHandler))
+	q := queue.New(queue.DefaultParams(), c)
 	i := evid.New(evid.Options{Keeper: q, Transports: []evid.Transport{testTransport{}}, AutoRegister: true})
 	defer i.Close()
 	if _, err := i.Raise(t.Context(), "E_RAISED"); !errors.Is(err, evid.ErrNoSubscribers) {
@@ -466,7 +465,7 @@ func TestSyncSocket(t *testing.T) {
 
 func BenchmarkRaise(b *testing.B) {
 	c := &collector{got: make(map[string][]string)}
-	q := queue.New(queue.DefaultParams(), c, slog.New(slog.DiscardHandler))
+	q := queue.New(queue.DefaultParams(), c)
 	i := evid.New(evid.Options{Keeper: q, Transports: []evid.Transport{testTransport{}}})
 	if err := errors.Join(i.Register("E_X"), i.Subscribe("E_X", "test:a", evid.Never)); err != nil {
 		b.Fatal(err)

@@ -14,8 +14,9 @@ type Transport interface {
 	// Lane names the lane that carries the traffic of s: the scheme, the host, the
 	// port, and all else that one connection depends on.
 	Lane(s Socket) string
-	// Open returns a lane for s and all sockets with the same lane name. It does
-	// no I/O.
+	// Open returns a lane for s and all sockets with the same lane name. There can
+	// be several of one name at a time, each with its own connection. It does no
+	// I/O.
 	Open(s Socket) Lane
 }
 
@@ -32,7 +33,8 @@ type Lane interface {
 	// It is called by the goroutine that calls Deliver.
 	Idle()
 	// Close closes the lane for good, from any goroutine. A Deliver that runs
-	// returns at once; Close waits for what the lane itself has started.
+	// returns at once; Close waits for what the lane itself has started, about a
+	// second at most.
 	Close() error
 }
 
@@ -46,13 +48,14 @@ type Item struct {
 
 // A Result is what came of an item. The zero value says that it was not sent.
 type Result struct {
-	Verdict Verdict
-	Blame   Blame         // whom a Retry pauses
-	Sent    bool          // a byte of the event may have reached the subscriber
-	After   time.Duration // Retry: not before this, as the subscriber asked; 0: it did not
-	Code    int           // the status or fault code of the reply; 0: none
-	Detail  string        // what happened, for people; empty for a plain delivery
-	Odd     bool          // Delivered, but by a reply that is not what the protocol has
+	Verdict  Verdict
+	Blame    Blame         // whom a Retry pauses
+	Sent     bool          // a byte of the event may have reached the subscriber
+	Answered bool          // a byte of reply came
+	After    time.Duration // Retry: not before this, as the subscriber asked; 0: it did not
+	Code     int           // the status or fault code of the reply; 0: none
+	Detail   string        // what happened, for people: one short line; empty for a plain delivery
+	Odd      bool          // Delivered, but by a reply that is not what the protocol has
 }
 
 // A Verdict says what an attempt came to.

@@ -69,24 +69,22 @@ func (e *Engine) joinLocked(sub evid.Subscription) *lane {
 	name := sub.Transport.Lane(sub.Socket)
 	l := e.lanes[name]
 	if l == nil {
-		l = &lane{engine: e, name: name, work: make(chan struct{}, 1)}
+		l = &lane{engine: e, name: name, work: make(chan struct{}, 1), abandoned: e.closed}
 		e.lanes[name] = l
 	}
 	l.subscribers++
 	return l
 }
 
-// leave ends a subscriber's share in a lane.
+// leave ends a subscriber's share in a lane. With the last one the lane closes,
+// in its own time.
 func (e *Engine) leave(l *lane) {
 	e.mu.Lock()
+	defer e.mu.Unlock()
 	l.subscribers--
-	last := l.subscribers == 0
-	if last {
+	if l.subscribers == 0 && !e.closed {
 		delete(e.lanes, l.name)
-	}
-	e.mu.Unlock()
-	if last {
-		l.abandon()
+		e.workers.Go(l.abandon)
 	}
 }
 
@@ -99,7 +97,8 @@ func (e *Engine) moveTo(s *subscriber, sub evid.Subscription) {
 	e.leave(from)
 }
 
-// Drain waits until nothing waits for any subscriber, at most until ctx is done.
+// Drain waits until all that the engine was woken for is attempted, at most until
+// ctx is done. One goroutine at a time may call it.
 func (e *Engine) Drain(ctx context.Context) error {
 	e.mu.Lock()
 	idle := make(chan struct{})
@@ -138,7 +137,7 @@ func (e *Engine) Close() {
 	e.mu.Lock()
 	e.closed = true
 	for _, l := range e.lanes {
-		l.abandon()
+		e.workers.Go(l.abandon)
 	}
 	e.mu.Unlock()
 	e.workers.Wait()

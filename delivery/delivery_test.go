@@ -98,7 +98,7 @@ func (l *netLane) Deliver(_ time.Time, batch []evid.Item) {
 	case "silent":
 		select {
 		case <-time.After(silence):
-			failure(evid.Retry, "no reply")
+			item.Result = evid.Result{Verdict: evid.Retry, Sent: true, Detail: "no reply"}
 		case <-l.closed:
 		}
 	case "slow":
@@ -111,12 +111,14 @@ func (l *netLane) Deliver(_ time.Time, batch []evid.Item) {
 		failure(evid.Gone, "")
 	case "refuses":
 		failure(evid.Rejected, "refused")
-	case "moody": // refuses odd values, each with a reason of its own
+	case "moody": // refuses odd values, and says so differently each time
 		if n := item.Event.Params[0].Int; n%2 == 1 {
 			failure(evid.Rejected, fmt.Sprint("odd ", n))
 			return
 		}
 		l.deliver(item, s)
+	case "wordy": // refuses, and says so differently each time
+		failure(evid.Rejected, fmt.Sprint("no ", item.Event.Params[0].Int))
 	default:
 		l.deliver(item, s)
 	}
@@ -153,12 +155,13 @@ func inBubble(t *testing.T, test func(f *fixture)) {
 		f := &fixture{T: t, network: new(network)}
 		log := slog.New(slog.NewTextHandler(&f.log, nil))
 		f.engine = delivery.New(func(event string, s evid.Socket) error { return f.Dismiss(event, s) }, log)
-		f.queue = queue.New(queue.DefaultParams(), f.engine, log)
+		f.queue = queue.New(queue.DefaultParams(), f.engine)
 		f.Interface = evid.New(evid.Options{Keeper: f.queue, Transports: []evid.Transport{f.network}, AutoRegister: true})
 		test(f)
 		f.Close()
-		f.queue.Close()
+		f.queue.Refuse()
 		f.engine.Close()
+		f.queue.Close()
 		if open := f.network.open(); open != 0 {
 			t.Errorf("%d lanes are still open", open)
 		}
@@ -351,11 +354,15 @@ func TestLog(t *testing.T) {
 	inBubble(t, func(f *fixture) {
 		f.subscribe("E_A", "h/refuses")
 		f.subscribe("E_B", "h/moody")
+		f.subscribe("E_C", "h/wordy")
 		for range 4 {
 			f.raise("E_A")
 		}
 		for range 4 {
 			f.raise("E_B") // 5 to 8
+		}
+		for range 4 {
+			f.raise("E_C")
 		}
 		synctest.Wait()
 		log := f.log.String()
@@ -363,12 +370,72 @@ func TestLog(t *testing.T) {
 			"event=E_A socket=net:h/refuses": 1,
 			`reason="odd 5"`:                 1,
 			`reason="odd 7"`:                 1,
+			"event=E_C socket=net:h/wordy":   1,
 			`msg="delivered again"`:          2,
 		} {
 			if n := strings.Count(log, text); n != want {
 				t.Errorf("%s: %d times, want %d, in\n%s", text, n, want, log)
 			}
 		}
+	})
+}
+
+// A receiver that may never answer is named, whatever its neighbours do.
+func TestSilenceIsNamed(t *testing.T) {
+	inBubble(t, func(f *fixture) {
+		f.subscribe("E_A", "h/silent")
+		f.subscribe("E_B", "h/b")
+		for range 4 {
+			f.raise("E_A")
+		}
+		for range 50 {
+			f.raise("E_B")
+			time.Sleep(silence / 10)
+		}
+		synctest.Wait()
+		if n := strings.Count(f.log.String(), "confirm=0"); n != 1 {
+			t.Errorf("confirm=0 is named %d times, want once, in\n%s", n, &f.log)
+		}
+		f.wantCounts(evid.Counts{Accepted: 54, Delivered: 50, Dead: 4, Retried: 4})
+	})
+}
+
+// The log says when a subscriber begins to lose events, and how many they were.
+func TestDroppedIsLogged(t *testing.T) {
+	inBubble(t, func(f *fixture) {
+		f.subscribe("E_A", "h/slow")
+		for range 2000 {
+			f.raise("E_A")
+		}
+		time.Sleep(time.Hour)
+		f.wantCounts(evid.Counts{Accepted: 2000, Delivered: 1025, Dropped: 975}) // 1024 and the one under way
+		log := f.log.String()
+		if strings.Count(log, "events dropped") != 1 || strings.Count(log, "dropped=975") != 1 {
+			t.Errorf("log:\n%s", log)
+		}
+	})
+}
+
+// A subscriber that answers that it is gone, and cannot be unsubscribed, is not
+// asked again and again.
+func TestGoneAndStays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := new(network)
+		log := slog.New(slog.DiscardHandler)
+		engine := delivery.New(func(string, evid.Socket) error { return errors.New("disk full") }, log)
+		q := queue.New(queue.DefaultParams(), engine)
+		i := evid.New(evid.Options{Keeper: q, Transports: []evid.Transport{n}, AutoRegister: true})
+		if err := i.Subscribe("E_A", "net:h/gone", evid.Never); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := i.Raise(t.Context(), "E_A", evid.Int("", 1)); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if got, want := q.Totals(), (evid.Counts{Accepted: 1, Dead: 1}); got != want {
+			t.Errorf("counts %+v, want %+v", got, want)
+		}
+		engine.Close()
 	})
 }
 

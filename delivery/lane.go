@@ -98,41 +98,47 @@ func (s *session) run() {
 }
 
 // take returns the next subscriber whose turn it is. It is nil when the session
-// is at its end: nothing came for a while, another session has taken over, or the
-// lane was abandoned.
+// has ended: nothing came for a while, another session has taken over, or the lane
+// was abandoned.
 func (s *session) take() *subscriber {
-	l := s.lane
-	var lingering *time.Timer
+	lingering := time.NewTimer(linger)
+	defer lingering.Stop()
 	lingered := false
 	for {
-		l.mu.Lock()
+		next, goesOn := s.look()
 		switch {
-		case l.abandoned || !s.currentLocked():
-			s.endLocked()
-			l.mu.Unlock()
-			return nil
-		case len(l.ready) > 0:
-			next := l.ready[0]
-			l.ready = slices.Delete(l.ready, 0, 1)
-			l.mu.Unlock()
+		case next != nil:
 			return next
-		case lingered:
-			s.restLocked()
-			l.mu.Unlock()
+		case !goesOn:
+			s.end()
 			return nil
-		}
-		l.mu.Unlock()
-
-		if lingering == nil {
-			lingering = time.NewTimer(linger)
-			defer lingering.Stop()
+		case lingered:
+			if s.rest() {
+				return nil
+			}
 		}
 		select {
-		case <-l.work:
+		case <-s.lane.work:
 		case <-lingering.C:
 			lingered = true
 		}
 	}
+}
+
+// look takes the subscriber whose turn it is; nil: nobody's. It reports whether
+// the session goes on.
+func (s *session) look() (next *subscriber, goesOn bool) {
+	l := s.lane
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.abandoned || !s.currentLocked() {
+		return nil, false
+	}
+	if len(l.ready) > 0 {
+		next, l.ready[0] = l.ready[0], nil
+		l.ready = l.ready[1:]
+	}
+	return next, true
 }
 
 // currentLocked reports whether s is the session that takes from ready. A
@@ -144,38 +150,53 @@ func (s *session) currentLocked() bool {
 	return s.lane.current == s
 }
 
-// endLocked ends a session and closes its connection.
-func (s *session) endLocked() {
+// end ends a session and closes its connection.
+func (s *session) end() {
 	l := s.lane
-	l.sessions = slices.DeleteFunc(l.sessions, func(other *session) bool { return other == s })
-	if l.current == s {
-		l.current = nil
-	}
+	l.mu.Lock()
+	s.leaveLocked()
+	l.mu.Unlock()
 	if s.conn != nil {
 		s.conn.Close()
 	}
 }
 
-// restLocked ends a session whose lane has no work; what its connection has
-// learned stays.
-func (s *session) restLocked() {
-	conn := s.conn
-	s.conn = nil
-	s.endLocked()
-	if conn != nil {
-		conn.Idle()
-		s.lane.resting = conn
+// rest ends a session, unless there is work by now. What its connection has
+// learned stays with the lane.
+func (s *session) rest() bool {
+	if s.conn != nil {
+		s.conn.Idle()
+	}
+	l := s.lane
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.abandoned || len(l.ready) > 0 {
+		return false
+	}
+	s.leaveLocked()
+	l.resting = s.conn
+	return true
+}
+
+// leaveLocked takes a session off the lane's list.
+func (s *session) leaveLocked() {
+	l := s.lane
+	l.sessions = slices.DeleteFunc(l.sessions, func(other *session) bool { return other == s })
+	if l.current == s {
+		l.current = nil
 	}
 }
 
 // serve attempts the next event of a subscriber.
 func (s *session) serve(to *subscriber) {
 	var events [1]*evid.Event
-	sub, n := to.cursor.Next(events[:])
-	if n == 0 {
+	batch := to.cursor.Next(events[:])
+	to.reportDropped(batch)
+	if batch.Events == 0 {
 		to.engine.end()
 		return
 	}
+	sub := batch.Subscription
 	if sub.Socket != to.socket { // renewed, maybe with options that another lane is for
 		to.engine.moveTo(to, sub)
 	}

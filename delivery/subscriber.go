@@ -15,8 +15,18 @@ type subscriber struct {
 	socket evid.Socket
 	lane   *lane
 
-	failure  string // of the last event; empty: it was delivered
-	failures int    // in a row with that failure
+	failure  failure // of the last event; zero: it was delivered
+	failures int     // events in a row that were not delivered
+	silent   int     // events in a row without a byte of reply
+	dropped  uint64  // events lost since it fell behind
+}
+
+// A failure is what tells one reason not to deliver from another. The text of
+// a reply is no part of it: the subscriber could make each one different.
+type failure struct {
+	verdict evid.Verdict
+	blame   evid.Blame
+	code    int
 }
 
 // Wake implements [queue.Reader].
@@ -60,6 +70,7 @@ func (s *subscriber) settle(item *evid.Item) {
 		// has subscribed again since.
 		if err := s.engine.dismiss(item.Event.Name, item.Socket); err != nil {
 			s.engine.log.Error("dismiss subscriber", "event", item.Event.Name, "socket", item.Socket, "err", err)
+			outcome.Dead, outcome.Err = 1, err // not again and again
 		}
 	}
 	s.cursor.Done(outcome)
@@ -69,21 +80,51 @@ func (s *subscriber) settle(item *evid.Item) {
 // failure, and when it is over; not the same failure for each event.
 func (s *subscriber) report(item *evid.Item) {
 	r := &item.Result
+	log := s.engine.log
 	switch r.Verdict {
 	case evid.NotSent:
 	case evid.Delivered, evid.Unconfirmed:
 		if s.failures > 0 {
-			s.engine.log.Info("delivered again", "event", item.Event.Name, "socket", item.Socket, "failures", s.failures)
+			log.Info("delivered again", "event", item.Event.Name, "socket", item.Socket, "failures", s.failures)
 		}
-		s.failure, s.failures = "", 0
+		s.failure, s.failures, s.silent = failure{}, 0, 0
 	case evid.Gone:
-		s.engine.log.Info("subscriber dismissed: it answered that it is gone", "event", item.Event.Name, "socket", item.Socket)
+		log.Info("subscriber dismissed: it answered that it is gone", "event", item.Event.Name, "socket", item.Socket)
 	case evid.Retry, evid.Rejected:
-		if r.Detail != s.failure {
-			s.engine.log.Warn("event not delivered", "event", item.Event.Name, "socket", item.Socket,
-				"id", item.Event.ID, "verdict", r.Verdict, "blame", r.Blame, "reason", r.Detail)
-			s.failure = r.Detail
-		}
 		s.failures++
+		if f := (failure{r.Verdict, r.Blame, r.Code}); f != s.failure {
+			s.failure = f
+			log.Warn("event not delivered", "event", item.Event.Name, "socket", item.Socket,
+				"id", item.Event.ID, "verdict", r.Verdict, "blame", r.Blame, "reason", r.Detail)
+		}
+		s.reportSilence(item)
+	}
+}
+
+// reportSilence tells the operator of a receiver that may never answer.
+func (s *subscriber) reportSilence(item *evid.Item) {
+	const enough = 3
+	if !item.Result.Sent || item.Result.Answered {
+		s.silent = 0
+		return
+	}
+	if s.silent++; s.silent == enough {
+		s.engine.log.Warn("no byte of reply to 3 events: if this receiver never answers, subscribe it with confirm=0",
+			"event", item.Event.Name, "socket", item.Socket)
+	}
+}
+
+// reportDropped logs that a subscriber has fallen behind so far that it loses
+// events, and how many they were when it has caught up.
+func (s *subscriber) reportDropped(b queue.Batch) {
+	if b.Dropped > 0 && s.dropped == 0 {
+		s.engine.log.Warn("events dropped: the subscriber is too far behind",
+			"event", b.Subscription.Event, "socket", b.Subscription.Socket)
+	}
+	s.dropped += b.Dropped
+	if b.Events == 0 && s.dropped > 0 {
+		s.engine.log.Warn("the subscriber has caught up",
+			"event", b.Subscription.Event, "socket", b.Subscription.Socket, "dropped", s.dropped)
+		s.dropped = 0
 	}
 }

@@ -26,9 +26,9 @@ type Cursor struct {
 	pos    uint64 // ordinal of the next event that is not done, or nowhere
 	handed uint64 // events from pos on that Next has handed out, all of the first span
 
-	counts evid.Counts // all but Accepted and Waiting: those are differences
-	ended  uint64      // events accepted in spans that have ended
-	wait   *syncWait   // of the raiser that waits for the only event there is
+	counts   evid.Counts // all but Accepted and Waiting: those are differences
+	ended    uint64      // events accepted in spans that have ended
+	attempts *attempts   // of the raiser that waits for the only event there is; nil: nobody does
 }
 
 // A span is a range of ordinals, without to.
@@ -103,7 +103,10 @@ func (c *Cursor) openLocked(s evid.Subscription) {
 	}
 }
 
-func (c *Cursor) closeLocked(why evid.Close) {
+// closeLocked ends what is accepted. It reports whether the cursor has come to
+// its end with that: then it is no longer in the list, and its Reader is to be
+// told.
+func (c *Cursor) closeLocked(why evid.Close) (retired bool) {
 	l := c.list
 	if c.open {
 		c.open = false
@@ -123,9 +126,11 @@ func (c *Cursor) closeLocked(why evid.Close) {
 	} else if c.handed == 0 {
 		c.moveLocked(c.pos) // it may be at the end already
 	}
-	if c.parkedAt != notParked {
-		c.retireLocked()
+	if c.parkedAt == notParked {
+		return false // the Deliverer has it, and will find out
 	}
+	c.retireLocked()
+	return true
 }
 
 // discardLocked abandons what waits, but for what is handed out.
@@ -189,36 +194,49 @@ func (c *Cursor) moveLocked(pos uint64) {
 	}
 }
 
-// Next hands out up to len(events) of the events that wait, the oldest first,
-// and the subscription as it is now. With 0 there are none: the cursor's Reader is
-// woken when there are, and until then the cursor may not be called. Everything
-// that is handed out must be returned by [Cursor.Done] before Next is called
-// again.
-func (c *Cursor) Next(events []*evid.Event) (s evid.Subscription, n int) {
+// A Batch is what [Cursor.Next] has handed out.
+type Batch struct {
+	Subscription evid.Subscription // as it is now
+	Events       int               // how many
+	Dropped      uint64            // how many before them were lost: the subscriber was too far behind
+}
+
+// Next hands out up to len(events) of the events that wait, the oldest first. If
+// there are none the cursor's Reader is woken when there are, and until then the
+// cursor may not be called. Everything that is handed out must be returned by
+// [Cursor.Done] before Next is called again.
+func (c *Cursor) Next(events []*evid.Event) Batch {
+	c.list.mu.Lock()
+	batch, retired := c.nextLocked(events)
+	c.list.mu.Unlock()
+	if retired {
+		c.reader.Detach()
+	}
+	return batch
+}
+
+func (c *Cursor) nextLocked(events []*evid.Event) (batch Batch, retired bool) {
 	l := c.list
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if missed := c.missedLocked(); missed > 0 {
-		c.counts.Dropped += missed
+	batch = Batch{Subscription: c.sub, Dropped: c.missedLocked()}
+	if batch.Dropped > 0 {
+		c.counts.Dropped += batch.Dropped
 		c.moveLocked(l.ring.head)
 		c.resolveLocked(errDropped)
-		l.queue.log.Warn("events dropped: the subscriber is too far behind",
-			"event", c.sub.Event, "socket", c.sub.Socket, "dropped", missed)
 	}
 	if len(c.spans) == 0 {
 		c.retireLocked()
-		return c.sub, 0
+		return batch, true
 	}
 	end := min(c.spans[0].to, l.ring.tail)
-	for n < len(events) && c.pos+uint64(n) < end {
-		events[n] = l.ring.at(c.pos + uint64(n)).event
-		n++
+	for batch.Events < len(events) && c.pos+uint64(batch.Events) < end {
+		events[batch.Events] = l.ring.at(c.pos + uint64(batch.Events)).event
+		batch.Events++
 	}
-	c.handed = uint64(n)
-	if n == 0 {
+	c.handed = uint64(batch.Events)
+	if c.handed == 0 {
 		c.parkLocked()
 	}
-	return c.sub, n
+	return batch, false
 }
 
 // An Outcome is what became of events that were handed out.
@@ -259,9 +277,9 @@ func (c *Cursor) Done(o Outcome) {
 
 // resolveLocked tells the raiser that waits for this cursor, if there is one.
 func (c *Cursor) resolveLocked(err error) {
-	if c.wait != nil {
-		c.wait.resolve(c.sub.Socket, err)
-		c.wait = nil
+	if c.attempts != nil {
+		c.attempts.resolve(c.sub.Socket, err)
+		c.attempts = nil
 	}
 }
 
@@ -286,5 +304,4 @@ func (c *Cursor) retireLocked() {
 	l.leaveLocked(c.pos)
 	delete(l.cursors, c.sub.Socket.Key())
 	l.retired.Add(c.countsLocked())
-	c.reader.Detach()
 }

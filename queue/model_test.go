@@ -3,7 +3,6 @@ package queue
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"math/rand/v2"
 	"testing"
 
@@ -81,7 +80,7 @@ func newHarness(t *testing.T, seed uint64) *harness {
 	return &harness{
 		t:        t,
 		rng:      rand.New(rand.NewPCG(seed, 1)),
-		queue:    New(Params{MaxEvents: modelMaxEvents, MaxBytes: 1 << 30}, rec, slog.New(slog.DiscardHandler)),
+		queue:    New(Params{MaxEvents: modelMaxEvents, MaxBytes: 1 << 30}, rec),
 		recorder: rec,
 		models:   make(map[string]*model),
 	}
@@ -162,7 +161,7 @@ func (h *harness) forget(m *model) {
 func (h *harness) next(m *model) {
 	var events [3]*evid.Event
 	size := 1 + h.rng.IntN(3)
-	_, n := m.reader.cursor.Next(events[:size])
+	n := m.reader.cursor.Next(events[:size]).Events
 	h.note("next %s of %d: %d", m.key, size, n)
 	if len(m.pending) == 0 {
 		if n != 0 {

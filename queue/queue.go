@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"maps"
 	"slices"
 	"sync"
@@ -26,7 +25,8 @@ type Reader interface {
 	// Wake says that events wait for a cursor whose Next had none. It does not
 	// wait for anything.
 	Wake()
-	// Detach says that the cursor has come to its end. It may not call the cursor.
+	// Detach says that the cursor has come to its end. It does not wait for
+	// anything and may not call the cursor.
 	Detach()
 }
 
@@ -57,24 +57,24 @@ func (p *Params) Modparams() []modparam.Param {
 type Queue struct {
 	params    Params
 	deliverer Deliverer
-	log       *slog.Logger
 	epoch     uint64
 	seq       atomic.Uint64 // of the newest event
-	closed    atomic.Bool
+	closed    chan struct{} // closed by Close: no raiser waits any more
 
-	mu    sync.RWMutex // guards the map
-	lists map[string]*list
+	mu      sync.RWMutex // held for reading by Accept until all are woken
+	lists   map[string]*list
+	refuses bool
 }
 
 var _ evid.Keeper = (*Queue)(nil)
 
 // New returns an empty queue.
-func New(params Params, deliverer Deliverer, log *slog.Logger) *Queue {
+func New(params Params, deliverer Deliverer) *Queue {
 	return &Queue{
 		params:    params,
 		deliverer: deliverer,
-		log:       log,
 		epoch:     evid.NewEpoch(time.Now()),
+		closed:    make(chan struct{}),
 		lists:     make(map[string]*list),
 	}
 }
@@ -88,11 +88,14 @@ type list struct {
 	cursors map[string]*Cursor // by socket key: those subscribed and those that still have events
 	open    int                // cursors that accept
 	sync    int                // of these: with a raiser that waits
-	atTail  int                // cursors that have passed all events
-	behind  int                // cursors before the oldest event: it was dropped before they had it
-	parked  []*Cursor          // of these: those to wake
+	parked  []*Cursor          // cursors to wake
 	spare   []*Cursor          // empty, for parked
 	retired evid.Counts        // of cursors that are no more
+
+	// Each cursor that has something left is counted where it stands: before the
+	// oldest event, because others were dropped before it had them; right before an
+	// event, in its entry; or behind the newest.
+	behind, atTail int
 }
 
 func (q *Queue) find(event string) *list {
@@ -101,36 +104,53 @@ func (q *Queue) find(event string) *list {
 	return q.lists[event]
 }
 
-func (q *Queue) findOrMake(event string) *list {
+func (q *Queue) findOrMake(event string) (*list, error) {
+	if l := q.find(event); l != nil {
+		return l, nil
+	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if q.refuses {
+		return nil, evid.ErrClosed
+	}
 	l := q.lists[event]
 	if l == nil {
 		l = &list{queue: q, cursors: make(map[string]*Cursor)}
 		q.lists[event] = l
 	}
-	return l
+	return l, nil
 }
 
 // Accept implements [evid.Keeper].
 func (q *Queue) Accept(ctx context.Context, e *evid.Event) (kept bool, err error) {
-	l := q.find(e.Name)
+	kept, attempts, err := q.accept(e)
+	if attempts != nil {
+		err = attempts.wait(ctx, q.closed)
+	}
+	return kept, err
+}
+
+// accept keeps an event and wakes those that it is for. It returns the attempts
+// that the raiser has to wait for; nil: none.
+func (q *Queue) accept(e *evid.Event) (kept bool, attempts *attempts, err error) {
+	q.mu.RLock()
+	defer q.mu.RUnlock()
+	if q.refuses {
+		return false, nil, evid.ErrClosed
+	}
+	l := q.lists[e.Name]
 	if l == nil {
-		return false, nil
+		return false, nil, nil
 	}
 	l.mu.Lock()
-	if q.closed.Load() {
-		l.mu.Unlock()
-		return false, evid.ErrClosed
-	}
 	if l.open == 0 {
 		l.mu.Unlock()
-		return false, nil
+		return false, nil, nil
 	}
-	wait, err := l.waitLocked()
+	attempts, err = l.expectLocked()
 	if err != nil {
 		l.mu.Unlock()
-		return false, err
+		return false, nil, err
 	}
 	e.ID = evid.ID{Epoch: q.epoch, Seq: q.seq.Add(1)}
 	e.Time = time.Now()
@@ -151,7 +171,7 @@ func (q *Queue) Accept(ctx context.Context, e *evid.Event) (kept bool, err error
 		l.spare = woken[:0]
 		l.mu.Unlock()
 	}
-	return true, wait.wait(ctx)
+	return true, attempts, nil
 }
 
 // appendLocked appends an event and keeps the list within its limits.
@@ -169,10 +189,10 @@ func (l *list) appendLocked(e *evid.Event) {
 
 // OpenSub implements [evid.Keeper].
 func (q *Queue) OpenSub(s evid.Subscription) error {
-	if q.closed.Load() {
-		return evid.ErrClosed
+	l, err := q.findOrMake(s.Event)
+	if err != nil {
+		return err
 	}
-	l := q.findOrMake(s.Event)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	c := l.cursors[s.Socket.Key()]
@@ -194,15 +214,29 @@ func (q *Queue) CloseSub(event, key string, why evid.Close) error {
 		return nil
 	}
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	if c := l.cursors[key]; c != nil {
-		c.closeLocked(why)
+	c := l.cursors[key]
+	retired := c != nil && c.closeLocked(why)
+	l.mu.Unlock()
+	if retired {
+		c.reader.Detach()
 	}
 	return nil
 }
 
-// Close makes the queue accept no more events.
-func (q *Queue) Close() { q.closed.Store(true) }
+// Refuse makes the queue accept no more events. When it returns, everyone has
+// been woken for those that it has accepted.
+func (q *Queue) Refuse() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.refuses = true
+}
+
+// Close refuses, and releases the raisers that wait for an attempt: nobody is
+// going to make it. It is called once, when nothing is delivered any more.
+func (q *Queue) Close() {
+	q.Refuse()
+	close(q.closed)
+}
 
 // A Subscriber is what the queue knows of a subscriber.
 type Subscriber struct {
@@ -264,60 +298,59 @@ func (q *Queue) Totals() evid.Counts {
 	return total
 }
 
-// A syncWait is a raiser that waits for synchronous subscribers. The list's
-// lock guards it. A nil one waits for nobody.
-type syncWait struct {
+// Attempts are those that one raiser waits for, at synchronous subscribers. The
+// list's lock guards them until done is closed.
+type attempts struct {
 	pending int
 	errs    []error
 	done    chan struct{} // closed when nothing is pending
 }
 
-// waitLocked returns what a raiser has to wait for: nil without synchronous
-// subscribers. It is an error if something waits before the event at one of them.
-func (l *list) waitLocked() (*syncWait, error) {
+// expectLocked returns what the raiser of the next event has to wait for: nil
+// without synchronous subscribers. It is an error if something waits before the
+// event at one of them.
+func (l *list) expectLocked() (*attempts, error) {
 	if l.sync == 0 {
 		return nil, nil
 	}
-	w := &syncWait{done: make(chan struct{})}
+	var waiting []*Cursor
 	var errs []error
 	for _, c := range l.cursors {
 		if !c.open || !c.sub.Sync {
 			continue
 		}
-		if waiting := c.countsLocked().Waiting; waiting > 0 {
-			errs = append(errs, fmt.Errorf("subscriber %q: events wait before it: %d", c.sub.Socket, waiting))
+		waiting = append(waiting, c)
+		if n := c.countsLocked().Waiting; n > 0 {
+			errs = append(errs, fmt.Errorf("subscriber %q: events wait before it: %d", c.sub.Socket, n))
 		}
 	}
 	if errs != nil {
 		return nil, errors.Join(errs...)
 	}
-	for _, c := range l.cursors {
-		if c.open && c.sub.Sync {
-			c.wait = w
-			w.pending++
-		}
+	a := &attempts{pending: len(waiting), done: make(chan struct{})}
+	for _, c := range waiting {
+		c.attempts = a
 	}
-	return w, nil
+	return a, nil
 }
 
-// resolve tells what became of one synchronous attempt.
-func (w *syncWait) resolve(s evid.Socket, err error) {
+// resolve tells what became of one of the attempts.
+func (a *attempts) resolve(s evid.Socket, err error) {
 	if err != nil {
-		w.errs = append(w.errs, fmt.Errorf("subscriber %q: %w", s, err))
+		a.errs = append(a.errs, fmt.Errorf("subscriber %q: %w", s, err))
 	}
-	if w.pending--; w.pending == 0 {
-		close(w.done)
+	if a.pending--; a.pending == 0 {
+		close(a.done)
 	}
 }
 
-func (w *syncWait) wait(ctx context.Context) error {
-	if w == nil {
-		return nil
-	}
+func (a *attempts) wait(ctx context.Context, closed <-chan struct{}) error {
 	select {
-	case <-w.done:
-		return errors.Join(w.errs...)
+	case <-a.done:
+		return errors.Join(a.errs...)
 	case <-ctx.Done():
 		return fmt.Errorf("wait for synchronous subscribers: %w", context.Cause(ctx))
+	case <-closed:
+		return fmt.Errorf("wait for synchronous subscribers: %w", evid.ErrClosed)
 	}
 }

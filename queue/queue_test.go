@@ -3,7 +3,6 @@ package queue
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -25,7 +24,7 @@ func open(t *testing.T, q *Queue, rec *recorder, event, key string, sync bool) *
 
 func newQueue(p Params) (*Queue, *recorder) {
 	rec := &recorder{readers: make(map[*Cursor]*recordedReader)}
-	return New(p, rec, slog.New(slog.DiscardHandler)), rec
+	return New(p, rec), rec
 }
 
 func TestNobodySubscribed(t *testing.T) {
@@ -50,8 +49,8 @@ func TestBytesAreBounded(t *testing.T) {
 		t.Errorf("counts: %+v, want 20 dropped, 10 waiting", c)
 	}
 	events := make([]*evid.Event, 20)
-	if _, n := r.cursor.Next(events); n != 10 || events[0].ID.Seq != 21 {
-		t.Errorf("Next = %d events from %v, want 10 from the 21st", n, events[0].ID)
+	if b := r.cursor.Next(events); b.Events != 10 || b.Dropped != 20 || events[0].ID.Seq != 21 {
+		t.Errorf("Next = %+v from %v, want 10 from the 21st", b, events[0].ID)
 	}
 }
 
@@ -160,7 +159,7 @@ func TestOrder(t *testing.T) {
 	}
 	wg.Wait()
 	events := make([]*evid.Event, raisers*each+1)
-	_, n := r.cursor.Next(events)
+	n := r.cursor.Next(events).Events
 	if n != raisers*each {
 		t.Fatalf("%d events, want %d", n, raisers*each)
 	}
@@ -178,7 +177,7 @@ func BenchmarkAccept(b *testing.B) {
 	}{{"nobody", 0}, {"1 subscriber", 1}, {"100 subscribers", 100}} {
 		b.Run(bench.name, func(b *testing.B) {
 			readers := discardReaders{}
-			q := New(DefaultParams(), readers, slog.New(slog.DiscardHandler))
+			q := New(DefaultParams(), readers)
 			for i := range bench.subscribers {
 				s := &testSocket{key: string(rune('a' + i))}
 				if err := q.OpenSub(evid.Subscription{Event: "E_X", Socket: s}); err != nil {
@@ -203,7 +202,7 @@ func (discardReaders) Attach(c *Cursor, _ evid.Subscription) Reader { return dis
 func (r discardReader) Wake() {
 	var events [1]*evid.Event
 	for {
-		if _, n := r.cursor.Next(events[:]); n == 0 {
+		if r.cursor.Next(events[:]).Events == 0 {
 			return
 		}
 		r.cursor.Done(Outcome{Delivered: 1})

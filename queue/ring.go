@@ -11,7 +11,7 @@ type entry struct {
 
 // A ring holds the entries of a list, addressed by ordinal: the count of events
 // that were appended to the list before it. It holds those from head up to, not
-// including, tail. It grows as needed and holds no memory while it is empty.
+// including, tail. It grows as needed; empty, it keeps next to no memory.
 type ring struct {
 	entries    []entry // a power of two; the entry of ordinal n is at n modulo that
 	head, tail uint64

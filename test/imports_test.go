@@ -29,7 +29,7 @@ var imports = map[string][]string{
 	"internal/daemon": {"", "delivery", "mi", "mi/httpd", "modparam", "queue", "script",
 		"transport/xmlrpc"},
 	"internal/daemon/daemontest": {"", "internal/daemon", "internal/miclient"},
-	"cmd/evid":                   {"", "internal/daemon", "internal/miclient", "internal/receiver", "script"},
+	"cmd/evid":                   {"", "internal/daemon", "internal/miclient", "internal/receiver", "mi", "script"},
 }
 
 // standardOnly are the packages that need nothing but the standard library.

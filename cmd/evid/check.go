@@ -23,7 +23,7 @@ func (cmd *checkCmd) Run(con *console) error {
 	report := daemon.Check(daemon.Options{ConfigFile: cmd.File, Version: version, Stderr: con.stderr})
 	printProblems(con.stderr, "warning: ", report.File, report.Warnings)
 	if report.Err != nil {
-		return configError(con.stderr, cmd.File, report)
+		return configError(con.stderr, cmd.File, report.Err)
 	}
 	_, err := fmt.Fprintf(con.stdout, "%s: ok\n", cmd.File)
 	return err
@@ -31,16 +31,19 @@ func (cmd *checkCmd) Run(con *console) error {
 
 // configError prints what is wrong with a configuration and returns how much
 // that is. An error that is not about a place in the configuration it returns.
-func configError(w io.Writer, name string, report daemon.Report) error {
-	problems, ok := errors.AsType[script.Errors](report.Err)
+func configError(w io.Writer, name string, err error) error {
+	wrong, ok := errors.AsType[*daemon.ConfigError](err)
 	if !ok {
-		return fmt.Errorf("check %s: %w", name, report.Err)
+		return fmt.Errorf("read configuration: %w", err)
 	}
-	printProblems(w, "", report.File, problems)
-	if len(problems) == 1 {
+	if name == "" {
+		name = "the built-in configuration"
+	}
+	printProblems(w, "", wrong.File, wrong.Errors)
+	if len(wrong.Errors) == 1 {
 		return fmt.Errorf("%s: 1 error", name)
 	}
-	return fmt.Errorf("%s: %d errors", name, len(problems))
+	return fmt.Errorf("%s: %d errors", name, len(wrong.Errors))
 }
 
 // printProblems prints each problem with the line that it is in.

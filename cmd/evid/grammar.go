@@ -21,7 +21,7 @@ const description = `evid is an event notifier for SIP platforms: what raises an
 and every XML-RPC server that subscribed to it has its method called.
 
 Commands that talk to a daemon find it by --mi, else by $EVID_MI, else at
-http://127.0.0.1:8888/mi.
+http://127.0.0.1:8888/mi. Flags may stand before the command or after it.
 
 Exit codes:
   0  done

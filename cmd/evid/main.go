@@ -9,6 +9,8 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -33,8 +35,9 @@ func run(args []string, con *console) int {
 			Compact: true, NoAppDescFormat: true, NoExpandSubcommands: true, WrapUpperBound: 100,
 		}),
 		kong.Help(printHelp),
+		kong.WithHyphenPrefixedParameters(true), // --fault -32500
 	)
-	command, err := parser.Parse(args)
+	command, err := parser.Parse(commandFirst(args, parser.Model.Children))
 	if errors.Is(err, errHelped) {
 		return exitDone
 	}
@@ -50,6 +53,22 @@ func run(args []string, con *console) int {
 		fmt.Fprintf(con.stderr, "hint: %s\n", f.hint)
 	}
 	return f.code
+}
+
+// commandFirst puts the command before the flags that stand in front of it:
+// kong knows them only after it. A value of such a flag that is the name of a
+// command has to be written --flag=value.
+func commandFirst(args []string, commands []*kong.Node) []string {
+	if len(args) == 0 || !strings.HasPrefix(args[0], "-") {
+		return args
+	}
+	at := slices.IndexFunc(args, func(arg string) bool {
+		return slices.ContainsFunc(commands, func(command *kong.Node) bool { return command.Name == arg })
+	})
+	if at < 0 {
+		return args
+	}
+	return slices.Concat(args[at:at+1], args[:at], args[at+1:])
 }
 
 // errHelped ends parsing once --help has been printed.

@@ -1,10 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/evid/evid/internal/miclient"
+	"github.com/evid/evid/mi"
 )
 
 type miCmd struct {
@@ -16,14 +20,19 @@ type miCmd struct {
 
 // Help is what "evid mi --help" adds.
 func (*miCmd) Help() string {
-	return `All values are sent as strings, which MI commands take for numbers, too. ` +
-		`What needs an array is written as JSON: evid mi get_statistics -j '[["core:"]]'. ` +
-		`Write = in front of a VALUE that looks like NAME=VALUE.`
+	return `All values are sent as strings, which MI commands take for numbers, too; ` +
+		`those of get_statistics, list_statistics and reset_statistics as the array that these need. ` +
+		`Any other array is written as JSON: evid mi raise_event -j '["E_X", ["a", "b"]]'. ` +
+		`Write = in front of a VALUE that looks like NAME=VALUE or begins with -: evid mi log_level =-1.`
 }
 
 func (cmd *miCmd) params() (any, error) {
 	if cmd.Params == "" {
-		return miParams(cmd.Args)
+		params, err := miParams(cmd.Args)
+		if values, positional := params.([]string); positional && takesArray(cmd.Command) {
+			return [][]string{values}, err
+		}
+		return params, err
 	}
 	if len(cmd.Args) > 0 {
 		return nil, errors.New("expected either ARGs or -j, got both")
@@ -33,6 +42,18 @@ func (cmd *miCmd) params() (any, error) {
 		return nil, fmt.Errorf("-j: expected a JSON array or object, got %q", cmd.Params)
 	}
 	return json.RawMessage(text), nil
+}
+
+// takesArray reports whether a command has one parameter that is an array. As in
+// opensips-cli, its values are then written one after the other.
+func takesArray(command string) bool {
+	switch command {
+	case "get_statistics", "list_statistics", "reset_statistics",
+		"statistics:get", "statistics:list", "statistics:reset":
+		return true
+	default:
+		return false
+	}
 }
 
 // Validate checks what kong cannot.
@@ -48,7 +69,26 @@ func (cmd *miCmd) Run(con *console) error {
 	}
 	result, err := cmd.call(cmd.Command, params)
 	if err != nil {
-		return fmt.Errorf("%s: %w", cmd.Command, err)
+		err = fmt.Errorf("%s: %w", cmd.Command, err)
+		if refused, ok := errors.AsType[*miclient.Error](err); ok && refused.Code == mi.CodeInvalidParams {
+			return &failure{err, cmd.usage(), exitFailed}
+		}
+		return err
 	}
 	return printResult(con.stdout, result, cmd.json())
+}
+
+// usage says which parameters the command takes, empty if the daemon does not
+// tell.
+func (cmd *miCmd) usage() string {
+	result, err := cmd.call("which", []string{cmd.Command})
+	var lists [][]string
+	if err != nil || json.Unmarshal(result, &lists) != nil || len(lists) == 0 {
+		return ""
+	}
+	usages := make([]string, len(lists))
+	for i, names := range lists {
+		usages[i] = cmp.Or(strings.Join(names, " "), "none")
+	}
+	return "its parameters are: " + strings.Join(usages, "; or: ")
 }

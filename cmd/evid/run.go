@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/evid/evid/internal/daemon"
-	"github.com/evid/evid/script"
 )
 
 type runCmd struct {
@@ -37,13 +36,9 @@ func (cmd *runCmd) Run(con *console) error {
 	}
 	stop, abort, release := interrupts()
 	defer release()
-	opts := daemon.Options{ConfigFile: cmd.File, Version: version, Stderr: con.stderr}
-	d, err := daemon.New(opts)
-	if _, wrong := errors.AsType[script.Errors](err); wrong {
-		return configError(con.stderr, cmd.File, daemon.Check(opts)) // as New, but with the source
-	}
+	d, err := daemon.New(daemon.Options{ConfigFile: cmd.File, Version: version, Revision: revision(), Stderr: con.stderr})
 	if err != nil {
-		return fmt.Errorf("build the daemon: %w", err)
+		return configError(con.stderr, cmd.File, err)
 	}
 	if err := d.Start(); err != nil {
 		if errors.Is(err, syscall.EADDRINUSE) {

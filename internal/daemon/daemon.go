@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/url"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/evid/evid"
@@ -39,17 +40,26 @@ type Daemon struct {
 	miBase url.URL       // of http: scheme and path
 }
 
-// New reads the configuration and builds what it asks for; nothing runs yet. An
-// error of the configuration is of type script.Errors.
+// New reads the configuration and builds what it asks for; nothing runs yet. What
+// is wrong with the configuration is a [*ConfigError].
 func New(opts Options) (*Daemon, error) {
 	s, _, warnings, err := load(opts)
 	if err != nil {
 		return nil, err
 	}
-	d, err := build(s, opts)
+	if opts.Stderr == nil {
+		opts.Stderr = os.Stderr
+	}
+	level := new(logLevel)
+	log, logEnd, err := newLogger(s.log, opts.Stderr, level)
 	if err != nil {
 		return nil, err
 	}
+	d, err := build(s, opts, log, level)
+	if err != nil {
+		return nil, errors.Join(err, logEnd.Close())
+	}
+	d.logEnd = logEnd
 	for _, w := range warnings {
 		d.log.Warn(w.Msg, "at", w.Pos)
 	}
@@ -57,22 +67,14 @@ func New(opts Options) (*Daemon, error) {
 }
 
 // build puts the parts together, in the order in which an event passes them.
-func build(s *settings, opts Options) (*Daemon, error) {
-	if opts.Stderr == nil {
-		opts.Stderr = os.Stderr
-	}
-	d := new(Daemon)
-	level := new(logLevel)
-	var err error
-	if d.log, d.logEnd, err = newLogger(s.log, opts.Stderr, level); err != nil {
-		return nil, err
-	}
+func build(s *settings, opts Options, log *slog.Logger, level *logLevel) (*Daemon, error) {
+	d := &Daemon{log: log}
 	var schemes []evid.Transport
 	for _, m := range s.modules {
 		if m.transports == nil || !s.loaded[m.name] {
 			continue
 		}
-		t, err := m.transports(d.log)
+		t, err := m.transports()
 		if err != nil {
 			return nil, fmt.Errorf("module %s: %w", m.name, err)
 		}
@@ -80,7 +82,7 @@ func build(s *settings, opts Options) (*Daemon, error) {
 	}
 	dismiss := func(event string, socket evid.Socket) error { return d.events.Dismiss(event, socket) }
 	d.engine = delivery.New(dismiss, d.log)
-	d.queue = queue.New(s.queue, d.engine, d.log)
+	d.queue = queue.New(s.queue, d.engine)
 	d.events = evid.New(evid.Options{Keeper: d.queue, Transports: schemes, AutoRegister: s.evi.autoRegister})
 	for _, event := range s.evi.register {
 		if err := d.events.Register(event); err != nil {
@@ -99,11 +101,7 @@ func build(s *settings, opts Options) (*Daemon, error) {
 // buildMI builds the commands and what carries them.
 func (d *Daemon) buildMI(s *settings, info mi.Info) error {
 	if !s.loaded["mi_http"] {
-		d.log.Warn(`nothing carries MI: add loadmodule "mi_http.so"`)
 		return nil
-	}
-	if !s.loaded["httpd"] {
-		return errors.New(`module mi_http: expected module httpd with it: add loadmodule "httpd.so"`)
 	}
 	var statistics mi.Statistics
 	statistics.AddProcess(info.Started)
@@ -128,10 +126,6 @@ func (d *Daemon) buildMI(s *settings, info mi.Info) error {
 // statistics is the group evi. Of what was accepted, that is counted for each
 // subscriber, delivered, dead, dropped, abandoned and waiting are the parts.
 func (d *Daemon) statistics() []mi.Statistic {
-	subscribers := uint64(0)
-	for _, event := range d.events.Events() {
-		subscribers += uint64(len(d.events.Subscribers(event.Name)))
-	}
 	total := d.queue.Totals()
 	return []mi.Statistic{
 		{Name: "raised", Value: d.events.Raised(), Incremental: true},
@@ -144,7 +138,7 @@ func (d *Daemon) statistics() []mi.Statistic {
 		{Name: "dropped", Value: total.Dropped, Incremental: true},
 		{Name: "abandoned", Value: total.Abandoned, Incremental: true},
 		{Name: "waiting", Value: total.Waiting},
-		{Name: "subscribers", Value: subscribers},
+		{Name: "subscribers", Value: uint64(d.events.SubscriberCount())},
 	}
 }
 
@@ -170,23 +164,27 @@ func (d *Daemon) MIURL() string {
 // Events is the Event Interface, for events that this program itself raises.
 func (d *Daemon) Events() *evid.Interface { return d.events }
 
-// Stop takes no more events, waits until those that were taken are delivered,
+// Stop takes no more events, waits until those that were taken are attempted,
 // at most until ctx is done, and stops. Its error says what was not delivered,
-// and is logged for each subscriber: what is in memory is lost.
+// and is logged for each subscriber: what is in memory is lost. It is called once,
+// after a [Daemon.Start] that was no error.
 func (d *Daemon) Stop(ctx context.Context) error {
-	var errs []error
-	if d.http != nil {
-		errs = append(errs, d.http.Stop(ctx))
-	}
 	d.events.Close()
-	d.queue.Close()
+	d.queue.Refuse()
+	var errMI error
+	var mi sync.WaitGroup
+	if d.http != nil {
+		mi.Go(func() { errMI = d.http.Stop(ctx) }) // beside draining: a command may wait for an attempt
+	}
 	if err := d.engine.Drain(ctx); err != nil {
 		d.log.Debug("stop without having delivered everything", "err", err)
 	}
 	d.engine.Close()
-	errs = append(errs, d.reportLost())
+	d.queue.Close()
+	mi.Wait()
+	err := errors.Join(errMI, d.reportLost())
 	d.notice("stopped")
-	return errors.Join(append(errs, d.logEnd.Close())...)
+	return errors.Join(err, d.logEnd.Close())
 }
 
 // reportLost logs the events that nobody will deliver any more.

@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"log/slog"
 	"strings"
 
 	"github.com/evid/evid"
@@ -19,7 +18,7 @@ type module struct {
 	params []modparam.Param
 
 	// transports builds the transports that the module brings; nil: none.
-	transports func(log *slog.Logger) (transports, error)
+	transports func() (transports, error)
 }
 
 // transports are what a transport module has built.
@@ -50,8 +49,8 @@ func newSettings() *settings {
 	s.modules = []module{
 		{name: "evi", always: true, params: s.evi.modparams()},
 		{name: "queue", always: true, params: s.queue.Modparams()},
-		{name: "event_xmlrpc", params: eventXMLRPC.Modparams(), transports: func(log *slog.Logger) (transports, error) {
-			return xmlrpc.New(eventXMLRPC, log)
+		{name: "event_xmlrpc", params: eventXMLRPC.Modparams(), transports: func() (transports, error) {
+			return xmlrpc.New(eventXMLRPC)
 		}},
 		{name: "httpd", params: s.httpd.HTTPD()},
 		{name: "mi_http", params: s.httpd.MIHTTP()},
@@ -59,13 +58,20 @@ func newSettings() *settings {
 	return s
 }
 
-// apply assigns what the file says.
-func (s *settings) apply(file *script.File) (warnings script.Errors, err error) {
+// Schema returns what a configuration can speak of. All values are the defaults.
+func Schema() script.Schema { return newSettings().schema() }
+
+func (s *settings) schema() script.Schema {
 	schema := script.Schema{Globals: s.log.globals(), Ignored: ignoredGlobals(), Outside: outsideModules()}
 	for _, m := range s.modules {
 		schema.Modules = append(schema.Modules, script.Module{Name: m.name, Params: m.params, Always: m.always})
 	}
-	loaded, warnings, err := file.Apply(schema)
+	return schema
+}
+
+// apply assigns what the file says.
+func (s *settings) apply(file *script.File) (warnings script.Errors, err error) {
+	loaded, warnings, err := file.Apply(s.schema())
 	for _, name := range loaded {
 		s.loaded[name] = true
 	}

@@ -9,7 +9,9 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"strings"
 	"syscall"
+	"unicode"
 
 	"github.com/evid/evid"
 	"github.com/evid/evid/xmlrpc"
@@ -25,7 +27,7 @@ import (
 //	410                                            gone
 //	other 4xx (400 411 413 414 422 …)              rejected
 func (s *socket) judge(rep *reply) evid.Result {
-	result := evid.Result{Sent: true, Code: rep.status, After: rep.retryAfter}
+	result := evid.Result{Sent: true, Answered: true, Code: rep.status, After: rep.retryAfter}
 	if rep.status/100 == 2 {
 		s.judgeBody(rep, &result)
 		return result
@@ -64,23 +66,38 @@ func (s *socket) judgeBody(rep *reply, result *evid.Result) {
 	var fault *xmlrpc.Fault
 	switch {
 	case err == nil: // it was in a comment or the like
+	case !errors.As(err, &fault) && rep.cut:
+		result.Odd = true
+		result.Detail = fmt.Sprintf("the reply is longer than %d bytes", maxBody)
 	case !errors.As(err, &fault):
 		result.Verdict = evid.Rejected
-		result.Detail = fmt.Sprintf("a fault that cannot be read: %v", err)
+		result.Detail = line(fmt.Sprintf("a fault that cannot be read: %v", err))
 	case slices.Contains(s.opts.RetryFaults, fault.Code):
 		result.Verdict, result.Blame = evid.Retry, evid.TheEvent
-		result.Code, result.Detail = fault.Code, fault.Error()
+		result.Code, result.Detail = fault.Code, line(fault.Error())
 	default:
 		result.Verdict = evid.Rejected
-		result.Code, result.Detail = fault.Code, fault.Error()
+		result.Code, result.Detail = fault.Code, line(fault.Error())
 	}
+}
+
+// line makes one short line of what a server sent: it goes into the log.
+func line(text string) string {
+	const longest = 256
+	text = strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return ' '
+	}, text[:min(len(text), longest)])
+	return strings.ToValidUTF8(text, "")
 }
 
 // judgeDial says what it means that there is no connection.
 func (s *socket) judgeDial(address string, err error) evid.Result {
 	result := evid.Result{Verdict: evid.Retry, Blame: evid.TheDestination}
 	switch {
-	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
+	case noDescriptor(err):
 		result.Blame = evid.NoOne
 		result.Detail = fmt.Sprintf("connect to %s: no file descriptor is free", address)
 	case isTimeout(err):
@@ -91,22 +108,56 @@ func (s *socket) judgeDial(address string, err error) evid.Result {
 	return result
 }
 
+// noDescriptor reports whether err comes of having no file descriptor left. The
+// resolver does not say so.
+func noDescriptor(err error) bool {
+	if _, resolving := errors.AsType[*net.DNSError](err); resolving {
+		var file *os.File
+		if file, err = os.Open(os.DevNull); err == nil {
+			file.Close()
+		}
+	}
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
+}
+
 // judgeBroken says what it means that no whole reply came.
-func (s *socket) judgeBroken(err error, started bool) evid.Result {
-	result := evid.Result{Verdict: evid.Retry, Blame: evid.TheSubscriber, Sent: true}
+func (s *socket) judgeBroken(err error, answered bool) evid.Result {
+	result := evid.Result{Verdict: evid.Retry, Blame: evid.TheSubscriber, Sent: true, Answered: answered}
 	switch {
-	case isTimeout(err) && started:
+	case isTimeout(err) && answered:
 		result.Detail = fmt.Sprintf("no whole reply within %v", s.opts.Timeout)
 	case isTimeout(err):
 		result.Detail = fmt.Sprintf("no reply within %v", s.opts.Timeout)
 	case errors.Is(err, errNotHTTP):
-		result.Detail = err.Error()
+		result.Detail = line(err.Error())
+	case isAlert(err):
+		result.Blame = evid.TheDestination
+		result.Detail = reason(err).Error()
 	case errors.Is(err, io.EOF):
 		result.Detail = errEarly.Error()
 	default:
 		result.Detail = fmt.Sprintf("%v: %v", errEarly, reason(err))
 	}
 	return result
+}
+
+// judgeUnwritten says what it means that the call to a receiver that never
+// answers could not be written.
+func (s *socket) judgeUnwritten(err error) evid.Result {
+	result := evid.Result{Verdict: evid.Retry, Blame: evid.TheSubscriber, Sent: true}
+	if isTimeout(err) {
+		result.Detail = fmt.Sprintf("the call could not be written within %v", s.opts.Timeout)
+	} else {
+		result.Detail = fmt.Sprintf("the call could not be written: %v", reason(err))
+	}
+	return result
+}
+
+// isAlert reports whether the server ended the connection for a reason of TLS.
+// With TLS 1.3 a client certificate is refused only after the handshake.
+func isAlert(err error) bool {
+	opErr, ok := errors.AsType[*net.OpError](err)
+	return ok && opErr.Op == "remote error"
 }
 
 func isTimeout(err error) bool {

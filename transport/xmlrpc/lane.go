@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
-	"log/slog"
 	"net"
 	"sync"
 	"time"
@@ -16,14 +15,15 @@ import (
 // A lane is a connection to one server, dialled when it is needed.
 type lane struct {
 	address string
-	tls     *tls.Config // nil: plain
-	log     *slog.Logger
+	tls     *tls.Config   // nil: plain
+	slots   chan struct{} // one for each draining connection
+	closing chan struct{} // closed by Close
 
 	// Of the goroutine that calls Deliver.
 	request []byte
 	replies replyReader
-	silent  map[string]int // events in a row without a byte of reply, by socket key
-	dialled time.Time      // when the connection was
+	dialled time.Time   // when the connection was
+	stale   *staleCheck // of the connection
 
 	mu       sync.Mutex
 	closed   bool
@@ -37,9 +37,12 @@ type lane struct {
 // stand for another address by now.
 const maxAge = 5 * time.Minute
 
-// maxDraining bounds the connections of receivers that do not answer. Beyond it
-// Deliver waits until that of its own event has ended.
+// maxDraining bounds the half closed connections of a lane. When there are so
+// many Deliver waits for one to end.
 const maxDraining = 128
+
+// drainGrace is what draining connections have left when the lane closes.
+const drainGrace = time.Second
 
 var errClosed = errors.New("the lane is closed")
 
@@ -50,7 +53,6 @@ func (l *lane) Deliver(deadline time.Time, batch []evid.Item) {
 	l.request = s.appendRequest(l.request[:0], item.Event)
 	if s.opts.Confirm {
 		item.Result = l.call(s, deadline)
-		l.noteSilence(s, &item.Result)
 	} else {
 		item.Result = l.send(s, deadline)
 	}
@@ -63,12 +65,16 @@ func (l *lane) Deliver(deadline time.Time, batch []evid.Item) {
 // may have been closed by the server meanwhile: if not a byte of reply comes over
 // it, the request is sent once more over a new one.
 func (l *lane) call(s *socket, deadline time.Time) evid.Result {
+	sent := false
 	for {
 		conn, reused, err := l.connect(s, deadline)
 		if err != nil {
-			return l.unlessClosed(s.judgeDial(l.address, err))
+			result := s.judgeDial(l.address, err)
+			result.Sent = sent
+			return l.unlessClosed(result)
 		}
-		rep, err := l.exchange(conn, s, deadline)
+		rep, err := l.exchange(conn)
+		sent = true
 		if err != nil || !rep.keepalive || !s.opts.Keepalive || time.Since(l.dialled) > maxAge {
 			l.disconnect()
 		}
@@ -83,8 +89,7 @@ func (l *lane) call(s *socket, deadline time.Time) evid.Result {
 	}
 }
 
-func (l *lane) exchange(conn net.Conn, s *socket, deadline time.Time) (reply, error) {
-	conn.SetDeadline(earlier(time.Now().Add(s.opts.Timeout), deadline))
+func (l *lane) exchange(conn net.Conn) (reply, error) {
 	_, errWrite := conn.Write(l.request)
 	rep, err := l.replies.read(conn) // also after a failed write: a server may refuse a request before its end
 	if err != nil && errWrite != nil && !l.replies.started() {
@@ -111,37 +116,22 @@ func earlier(a, b time.Time) time.Time {
 	return b
 }
 
-// noteSilence tells the operator of a receiver that may never answer.
-func (l *lane) noteSilence(s *socket, result *evid.Result) {
-	const enough = 3
-	if result.Code != 0 || !result.Sent || l.replies.started() {
-		delete(l.silent, s.key)
-		return
-	}
-	l.silent[s.key]++
-	if l.silent[s.key] == enough {
-		l.log.Warn("no byte of reply to 3 events: if this receiver never answers, subscribe it with the option ;confirm=0",
-			"socket", s)
-	}
-}
-
-// connect returns the connection, dialling if there is none.
+// connect returns a connection whose deadline is that of a call: the one there
+// is, or a new one.
 func (l *lane) connect(s *socket, deadline time.Time) (conn net.Conn, reused bool, err error) {
-	l.mu.Lock()
-	if l.conn != nil || l.closed {
-		defer l.mu.Unlock()
-		if l.closed {
-			return nil, false, errClosed
-		}
-		return l.conn, true, nil
+	if conn, err := l.reuse(s, deadline); conn != nil || err != nil {
+		return conn, true, err
 	}
 	ctx, cancel := context.WithDeadline(context.Background(), earlier(time.Now().Add(s.opts.ConnectTimeout), deadline))
 	defer cancel()
+	l.mu.Lock()
 	l.abort = cancel
+	if l.closed {
+		cancel()
+	}
 	l.mu.Unlock()
 
-	conn, err = l.dial(ctx)
-	l.dialled = time.Now()
+	conn, err = l.dial(ctx, s)
 
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -153,14 +143,53 @@ func (l *lane) connect(s *socket, deadline time.Time) (conn net.Conn, reused boo
 	if err != nil {
 		return nil, false, err
 	}
-	l.conn = conn
-	return conn, false, nil
+	l.conn, l.stale, l.dialled = conn, newStaleCheck(conn), time.Now()
+	return conn, false, conn.SetDeadline(earlier(time.Now().Add(s.opts.Timeout), deadline))
 }
 
-// dial resolves the name and tries all addresses.
-func (l *lane) dial(ctx context.Context) (net.Conn, error) {
+// reuse returns the connection that was used before; nil if there is none that
+// can be used.
+func (l *lane) reuse(s *socket, deadline time.Time) (net.Conn, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return nil, errClosed
+	}
+	if l.conn == nil {
+		return nil, nil
+	}
+	err := l.conn.SetDeadline(earlier(time.Now().Add(s.opts.Timeout), deadline))
+	if err != nil || l.stale.isStale() {
+		l.conn.Close()
+		l.conn = nil
+	}
+	return l.conn, nil
+}
+
+// dial resolves the name and tries its addresses one after the other, each for
+// its share of the time that is left.
+func (l *lane) dial(ctx context.Context, s *socket) (net.Conn, error) {
+	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", s.host)
+	if err != nil {
+		return nil, err
+	}
+	var errs []error
+	for i, addr := range addrs {
+		conn, err := l.dialAddress(ctx, net.JoinHostPort(addr.Unmap().String(), s.port), len(addrs)-i)
+		if err == nil {
+			return conn, nil
+		}
+		errs = append(errs, err)
+	}
+	return nil, errs[0] // the address that is preferred; there is always one
+}
+
+func (l *lane) dialAddress(ctx context.Context, address string, left int) (net.Conn, error) {
+	end, _ := ctx.Deadline()
+	ctx, cancel := context.WithTimeout(ctx, time.Until(end)/time.Duration(left))
+	defer cancel()
 	dialer := net.Dialer{KeepAlive: -1} // connections do not stay open long enough for probes
-	conn, err := dialer.DialContext(ctx, "tcp", l.address)
+	conn, err := dialer.DialContext(ctx, "tcp", address)
 	if err != nil || l.tls == nil {
 		return conn, err
 	}
@@ -186,18 +215,24 @@ func (l *lane) disconnect() {
 // send sends the request to a receiver that never answers: it is delivered when
 // all bytes are written.
 func (l *lane) send(s *socket, deadline time.Time) evid.Result {
+	select {
+	case l.slots <- struct{}{}:
+	case <-l.closing:
+		return evid.Result{}
+	}
 	conn, _, err := l.connect(s, deadline)
 	if err != nil {
+		<-l.slots
 		return l.unlessClosed(s.judgeDial(l.address, err))
 	}
-	conn.SetDeadline(earlier(time.Now().Add(s.opts.Timeout), deadline))
 	_, err = conn.Write(l.request)
 	if err == nil {
 		err = conn.(interface{ CloseWrite() error }).CloseWrite() // *net.TCPConn and *tls.Conn have it
 	}
 	if err != nil {
+		<-l.slots
 		l.disconnect()
-		return l.unlessClosed(s.judgeBroken(err, false))
+		return l.unlessClosed(s.judgeUnwritten(err))
 	}
 	l.drain(conn)
 	return evid.Result{Verdict: evid.Unconfirmed, Sent: true}
@@ -206,47 +241,50 @@ func (l *lane) send(s *socket, deadline time.Time) evid.Result {
 // drain reads and ignores what comes until the receiver closes or the
 // connection's deadline: closing before it has read everything could take from
 // it what it has not read yet, and its answer, if it sends one after all, could
-// kill it (Frontier::Daemon).
+// kill it (Frontier::Daemon). It takes over the connection and its slot.
 func (l *lane) drain(conn net.Conn) {
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.conn = nil
 	if l.closed {
-		l.mu.Unlock()
+		<-l.slots
 		conn.Close()
 		return
 	}
 	l.draining[conn] = struct{}{}
-	ended := make(chan struct{})
-	full := len(l.draining) > maxDraining
 	l.drains.Go(func() {
-		defer close(ended)
 		_, _ = io.Copy(io.Discard, io.LimitReader(conn, maxBody))
 		conn.Close()
 		l.mu.Lock()
 		delete(l.draining, conn)
 		l.mu.Unlock()
+		<-l.slots
 	})
-	l.mu.Unlock()
-	if full {
-		<-ended
-	}
 }
 
 // Idle implements [evid.Lane]. The connection closes: a server that serves one
 // at a time is then free for others.
-func (l *lane) Idle() { l.disconnect() }
+func (l *lane) Idle() {
+	l.disconnect()
+	l.request, l.replies.buf = nil, nil
+}
 
 // Close implements [evid.Lane].
 func (l *lane) Close() error {
 	l.mu.Lock()
+	if l.closed {
+		l.mu.Unlock()
+		return nil
+	}
 	l.closed = true
+	close(l.closing)
 	if l.abort != nil {
 		l.abort()
 	}
 	conn := l.conn
 	l.conn = nil
 	for c := range l.draining {
-		c.Close()
+		c.SetReadDeadline(time.Now().Add(drainGrace))
 	}
 	l.mu.Unlock()
 	var err error

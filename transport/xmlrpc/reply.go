@@ -62,10 +62,11 @@ func (r *replyReader) read(conn io.Reader) (reply, error) {
 			}
 			continue
 		}
-		if rep.status == http.StatusNoContent || rep.status == http.StatusNotModified {
-			return rep, nil
-		}
 		switch {
+		case rep.status == http.StatusNoContent || rep.status == http.StatusNotModified:
+			if framing.chunked || framing.length > 0 { // a body all the same may follow
+				rep.keepalive = false
+			}
 		case framing.chunked:
 			err = r.readChunked(conn, &rep)
 		case framing.length >= 0:
@@ -234,6 +235,11 @@ func (r *replyReader) readChunked(conn io.Reader, rep *reply) error {
 	const maxLine = 4096
 	start, end := r.done, r.done // of the body
 	for {
+		if r.done-start > 2*maxBody { // mostly size lines with extensions
+			rep.cut = true
+			rep.body = r.buf[start:end]
+			return nil
+		}
 		line, err := r.line(conn, maxLine)
 		if err != nil {
 			return err

@@ -34,6 +34,8 @@ func TestReadReply(t *testing.T) {
 		{"retry after", "HTTP/1.1 503 X\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n", reply{status: 503, keepalive: true, retryAfter: 7 * time.Second}, ""},
 		{"long", "HTTP/1.1 200 OK\r\nContent-Length: 2000000\r\n\r\n" + strings.Repeat("x", 2000000), reply{status: 200, cut: true}, strings.Repeat("x", maxBody)},
 		{"long to EOF", "HTTP/1.1 200 OK\r\n\r\n" + strings.Repeat("x", 2000000), reply{status: 200, cut: true}, strings.Repeat("x", maxBody)},
+		{"endless extensions", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + strings.Repeat("1;"+strings.Repeat("x", 4000)+"\r\na\r\n", 2000), reply{status: 200, cut: true}, strings.Repeat("a", 524)},
+		{"no content and a body", "HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\nOK", reply{status: 204}, ""},
 		{"long chunks", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nfffff0\r\n", reply{status: 200, cut: true}, "abc"},
 	} {
 		for _, how := range []struct {
@@ -183,7 +185,7 @@ func TestJudge(t *testing.T) {
 		{410, "", evid.Gone, evid.NoOne, false, 410, "HTTP status 410 Gone"},
 	} {
 		got := parseSocket(t, "h:1:m").judge(&reply{status: test.status, body: []byte(test.body)})
-		want := evid.Result{Verdict: test.verdict, Blame: test.blame, Sent: true, Code: test.code, Detail: test.detail, Odd: test.odd}
+		want := evid.Result{Verdict: test.verdict, Blame: test.blame, Sent: true, Answered: true, Code: test.code, Detail: test.detail, Odd: test.odd}
 		if got != want {
 			t.Errorf("%d %.60q\n got %+v\nwant %+v", test.status, test.body, got, want)
 		}
@@ -192,6 +194,16 @@ func TestJudge(t *testing.T) {
 	got := parseSocket(t, "h:1:m").judge(&reply{status: 200, body: []byte("<methodResponse><fault><value>?</value></fault></methodResponse>")})
 	if got.Verdict != evid.Rejected || !strings.HasPrefix(got.Detail, "a fault that cannot be read: ") {
 		t.Errorf("unreadable fault: %+v", got)
+	}
+	// But one that was cut may be no fault at all.
+	got = parseSocket(t, "h:1:m").judge(&reply{status: 200, cut: true, body: []byte("<methodResponse><params><param><value><![CDATA[<fault>")})
+	if got.Verdict != evid.Delivered || !got.Odd {
+		t.Errorf("reply that was cut: %+v", got)
+	}
+	// What a server says is made short and harmless before it goes into a log.
+	long := strings.Replace(fault("4"), "why", strings.Repeat("\x1b\r\n", 1000), 1)
+	if got := parseSocket(t, "h:1:m").judge(&reply{status: 200, body: []byte(long)}); len(got.Detail) > 256 || strings.ContainsAny(got.Detail, "\x1b\r\n") {
+		t.Errorf("detail: %q", got.Detail)
 	}
 	if got := parseSocket(t, "h:1:m;retry_faults=4").judge(&reply{status: 200, body: []byte(fault("4"))}); got.Verdict != evid.Retry {
 		t.Errorf("fault 4 with retry_faults=4: %+v", got)

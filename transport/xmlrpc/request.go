@@ -41,11 +41,8 @@ func (f form) Append(dst []byte, e *evid.Event) []byte {
 // requestHead is a request up to the value of Content-length: fields, order and
 // letter case as captured (golden/xmlrpc).
 func requestHead(a address, opts Options) string {
-	host, _, _ := strings.Cut(a.host, "%") // the zone of an IPv6 address means nothing elsewhere
-	if strings.Contains(host, ":") {
-		host = "[" + host + "]"
-	}
-	head := "POST " + a.path + " HTTP/1.1\r\nHost: " + host + ":" + a.port + "\r\n"
+	a.host, _, _ = strings.Cut(a.host, "%") // the zone of an IPv6 address means nothing elsewhere
+	head := "POST " + a.path + " HTTP/1.1\r\nHost: " + a.hostText() + ":" + a.port + "\r\n"
 	if !opts.Keepalive {
 		head += "Connection: close\r\n"
 	}

@@ -26,7 +26,7 @@ type socket struct {
 	host    string // without brackets
 	port    string
 	key     string
-	text    string // as it was given
+	text    string // as lists print it
 	lane    string
 	head    string       // of the request, up to the value of Content-length
 	prolog  string       // of the body, up to the parameters
@@ -45,6 +45,28 @@ func (s *socket) Sync() bool { return s.opts.SyncMode }
 // address is a socket's text, taken apart.
 type address struct {
 	host, port, path, method, options string
+}
+
+// hostText is the host as it is written.
+func (a address) hostText() string {
+	if strings.Contains(a.host, ":") {
+		return "[" + a.host + "]"
+	}
+	return a.host
+}
+
+// text is what is written behind the host: a path only if it is not the
+// default.
+func (a address) text() string {
+	text := a.port
+	if a.path != defaultPath {
+		text += a.path
+	}
+	text += ":" + a.method
+	if a.options != "" {
+		text += ";" + a.options
+	}
+	return text
 }
 
 // splitAddress takes apart what follows "xmlrpc:". The method begins after the
@@ -86,10 +108,11 @@ func splitAddress(text string) (address, error) {
 func splitHost(text string) (host, rest string, err error) {
 	if inside, ok := strings.CutPrefix(text, "["); ok {
 		host, rest, ok = strings.Cut(inside, "]:")
-		if _, err := netip.ParseAddr(host); !ok || err != nil || !strings.Contains(host, ":") {
+		addr, err := netip.ParseAddr(host)
+		if !ok || err != nil || !addr.Is6() || strings.ContainsFunc(addr.Zone(), notHost) {
 			return "", "", fmt.Errorf("host %q: expected [IPv6 address]:port", text)
 		}
-		return host, rest, nil
+		return addr.String(), rest, nil
 	}
 	host, rest, ok := strings.Cut(text, ":")
 	switch {
@@ -130,21 +153,29 @@ func checkMethod(method string) error {
 // with returns the options of a socket: o, but for what text ("timeout=500;confirm=0")
 // says, and with what follows from one for another.
 func (o Options) with(text string) (Options, error) {
+	given := make(map[string]bool)
 	if text != "" {
-		if err := o.assign(text); err != nil {
+		if err := o.assign(text, given); err != nil {
 			return o, err
 		}
 	}
 	if o.Captured {
+		if given["confirm"] && o.Confirm {
+			return o, errors.New("options: captured=1 means confirm=0")
+		}
 		o.Confirm = false
 	}
-	if !o.Confirm {
-		o.Keepalive = false // the connection is half closed after the call
+	if !o.Confirm { // the connection is half closed after the call
+		if given["keepalive"] && o.Keepalive {
+			return o, errors.New("options: confirm=0 means keepalive=0")
+		}
+		o.Keepalive = false
 	}
 	return o, nil
 }
 
-func (o *Options) assign(text string) error {
+// assign reads the options of a socket and notes which are given.
+func (o *Options) assign(text string, given map[string]bool) error {
 	params := o.modparams()
 	for option := range strings.SplitSeq(text, ";") {
 		name, value, ok := strings.Cut(option, "=")
@@ -161,6 +192,7 @@ func (o *Options) assign(text string) error {
 		if err != nil {
 			return fmt.Errorf("option %q: %w", option, err)
 		}
+		given[name] = true
 	}
 	return nil
 }
@@ -186,10 +218,8 @@ func (t *transport) parse(addr string) (*socket, error) {
 	if err != nil {
 		return nil, err
 	}
-	host := strings.ToLower(a.host)
-	if strings.Contains(host, ":") {
-		host = "[" + host + "]"
-	}
+	host := a.hostText()
+	lower := strings.ToLower(host)
 	encoder := form{shape: xmlrpc.NameBeside, eventID: opts.EventID, replaced: &t.replaced}
 	if opts.UseStructParam {
 		encoder.shape = xmlrpc.NameInStruct
@@ -202,9 +232,9 @@ func (t *transport) parse(addr string) (*socket, error) {
 		tls:     t.scheme == "xmlrpcs",
 		host:    a.host,
 		port:    a.port,
-		key:     t.scheme + ":" + host + ":" + a.port + a.path + ":" + a.method,
-		text:    t.scheme + ":" + addr,
-		lane:    fmt.Sprintf("%s:%s:%s keepalive=%t verify=%t", t.scheme, host, a.port, opts.Keepalive, opts.TLSVerify),
+		key:     t.scheme + ":" + lower + ":" + a.port + a.path + ":" + a.method,
+		text:    t.scheme + ":" + host + ":" + a.text(),
+		lane:    fmt.Sprintf("%s:%s:%s keepalive=%t verify=%t", t.scheme, lower, a.port, opts.Keepalive, opts.TLSVerify),
 		head:    requestHead(a, opts),
 		prolog:  string(new(xmlrpc.Encoder).CallStart(nil, a.method)),
 		encoder: encoder,

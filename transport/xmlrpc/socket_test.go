@@ -1,12 +1,12 @@
 package xmlrpc
 
 import (
-	"log/slog"
+	"cmp"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/evid/evid/modparam"
 )
@@ -17,7 +17,7 @@ func newTransports(t testing.TB, change func(*Params)) *Transports {
 	if change != nil {
 		change(&params)
 	}
-	transports, err := New(params, slog.New(slog.DiscardHandler))
+	transports, err := New(params)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,30 +37,31 @@ func TestParse(t *testing.T) {
 	for _, test := range []struct {
 		addr             string
 		key, host, start string // the identity, the Host field, the request line
+		prints           string // empty: as it was given
 	}{
-		{"127.0.0.1:8081:block_ip", "127.0.0.1:8081/RPC2:block_ip", "127.0.0.1:8081", "POST /RPC2 HTTP/1.1"},
-		{"Localhost:8081:Meth", "localhost:8081/RPC2:Meth", "Localhost:8081", "POST /RPC2 HTTP/1.1"},
-		{"127.0.0.1:8081/some/path:meth", "127.0.0.1:8081/some/path:meth", "127.0.0.1:8081", "POST /some/path HTTP/1.1"},
-		{"127.0.0.1:8081/RPC2:meth", "127.0.0.1:8081/RPC2:meth", "127.0.0.1:8081", "POST /RPC2 HTTP/1.1"},
-		{"127.0.0.1:8081/a:b:c", "127.0.0.1:8081/a:b:c", "127.0.0.1:8081", "POST /a HTTP/1.1"},
-		{"127.0.0.1:8081:b/c", "127.0.0.1:8081/RPC2:b/c", "127.0.0.1:8081", "POST /RPC2 HTTP/1.1"},
-		{"127.0.0.1:8081/p?q=1&r=2:m", "127.0.0.1:8081/p?q=1&r=2:m", "127.0.0.1:8081", "POST /p?q=1&r=2 HTTP/1.1"},
-		{"127.0.0.1:8081/:m", "127.0.0.1:8081/:m", "127.0.0.1:8081", "POST / HTTP/1.1"},
-		{"127.0.0.1:8081:m<&>", "127.0.0.1:8081/RPC2:m<&>", "127.0.0.1:8081", "POST /RPC2 HTTP/1.1"},
-		{"127.0.0.1:8081:größe", "127.0.0.1:8081/RPC2:größe", "127.0.0.1:8081", "POST /RPC2 HTTP/1.1"},
-		{"[::1]:8081:m", "[::1]:8081/RPC2:m", "[::1]:8081", "POST /RPC2 HTTP/1.1"},
-		{"[2001:DB8::1]:8081/p:m", "[2001:db8::1]:8081/p:m", "[2001:DB8::1]:8081", "POST /p HTTP/1.1"},
-		{"[fe80::1%eth0]:8081:m", "[fe80::1%eth0]:8081/RPC2:m", "[fe80::1]:8081", "POST /RPC2 HTTP/1.1"},
-		{"a-b_c.example:1:m", "a-b_c.example:1/RPC2:m", "a-b_c.example:1", "POST /RPC2 HTTP/1.1"},
-		{"h:65535:m;timeout=500;confirm=0", "h:65535/RPC2:m", "h:65535", "POST /RPC2 HTTP/1.1"},
-		{"no.such.host.invalid:8081:m", "no.such.host.invalid:8081/RPC2:m", "no.such.host.invalid:8081", "POST /RPC2 HTTP/1.1"},
+		{"127.0.0.1:8081:block_ip", "127.0.0.1:8081/RPC2:block_ip", "127.0.0.1:8081", "POST /RPC2 HTTP/1.1", ""},
+		{"Localhost:8081:Meth", "localhost:8081/RPC2:Meth", "Localhost:8081", "POST /RPC2 HTTP/1.1", ""},
+		{"127.0.0.1:8081/some/path:meth", "127.0.0.1:8081/some/path:meth", "127.0.0.1:8081", "POST /some/path HTTP/1.1", ""},
+		{"127.0.0.1:8081/RPC2:meth", "127.0.0.1:8081/RPC2:meth", "127.0.0.1:8081", "POST /RPC2 HTTP/1.1", "127.0.0.1:8081:meth"},
+		{"127.0.0.1:8081/a:b:c", "127.0.0.1:8081/a:b:c", "127.0.0.1:8081", "POST /a HTTP/1.1", ""},
+		{"127.0.0.1:8081:b/c", "127.0.0.1:8081/RPC2:b/c", "127.0.0.1:8081", "POST /RPC2 HTTP/1.1", ""},
+		{"127.0.0.1:8081/p?q=1&r=2:m", "127.0.0.1:8081/p?q=1&r=2:m", "127.0.0.1:8081", "POST /p?q=1&r=2 HTTP/1.1", ""},
+		{"127.0.0.1:8081/:m", "127.0.0.1:8081/:m", "127.0.0.1:8081", "POST / HTTP/1.1", ""},
+		{"127.0.0.1:8081:m<&>", "127.0.0.1:8081/RPC2:m<&>", "127.0.0.1:8081", "POST /RPC2 HTTP/1.1", ""},
+		{"127.0.0.1:8081:größe", "127.0.0.1:8081/RPC2:größe", "127.0.0.1:8081", "POST /RPC2 HTTP/1.1", ""},
+		{"[::1]:8081:m", "[::1]:8081/RPC2:m", "[::1]:8081", "POST /RPC2 HTTP/1.1", ""},
+		{"[2001:DB8:0:0:0::1]:8081/p:m", "[2001:db8::1]:8081/p:m", "[2001:db8::1]:8081", "POST /p HTTP/1.1", "[2001:db8::1]:8081/p:m"},
+		{"[fe80::1%eth0]:8081:m", "[fe80::1%eth0]:8081/RPC2:m", "[fe80::1]:8081", "POST /RPC2 HTTP/1.1", ""},
+		{"a-b_c.example:1:m", "a-b_c.example:1/RPC2:m", "a-b_c.example:1", "POST /RPC2 HTTP/1.1", ""},
+		{"h:65535:m;timeout=500;confirm=0", "h:65535/RPC2:m", "h:65535", "POST /RPC2 HTTP/1.1", ""},
+		{"no.such.host.invalid:8081:m", "no.such.host.invalid:8081/RPC2:m", "no.such.host.invalid:8081", "POST /RPC2 HTTP/1.1", ""},
 	} {
 		s := parseSocket(t, test.addr)
 		if got, want := s.Key(), "xmlrpc:"+test.key; got != want {
 			t.Errorf("key of %q is %q, want %q", test.addr, got, want)
 		}
-		if got, want := s.String(), "xmlrpc:"+test.addr; got != want {
-			t.Errorf("%q prints as %q", want, got)
+		if got, want := s.String(), "xmlrpc:"+cmp.Or(test.prints, test.addr); got != want {
+			t.Errorf("%q prints as %q, want %q", test.addr, got, want)
 		}
 		if want := test.start + "\r\nHost: " + test.host + "\r\n"; !strings.HasPrefix(s.head, want) {
 			t.Errorf("request for %q begins %q, want %q", test.addr, s.head, want)
@@ -102,6 +103,9 @@ func TestParseRefuses(t *testing.T) {
 		{"[::1]41629:m", `host "[::1]41629:m": expected [IPv6 address]:port`},
 		{"[127.0.0.1]:1:m", `host "[127.0.0.1]:1:m": expected [IPv6 address]:port`},
 		{"[::1", `host "[::1": expected [IPv6 address]:port`},
+		{"[fe80::1%a b]:1:m", `host "[fe80::1%a b]:1:m": expected [IPv6 address]:port`},
+		{"h:1:m;captured=1;confirm=1", "options: captured=1 means confirm=0"},
+		{"h:1:m;keepalive=1;confirm=0", "options: confirm=0 means keepalive=0"},
 		{"h:1:m;", "options: expected ;name=value"},
 		{"h:1:m;confirm", `option "confirm": expected name=value`},
 		{"h:1:m;timeout=0", `option "timeout=0": timeout: expected milliseconds or a time with its unit, from 1ms to 1h0m0s, got "0"`},
@@ -132,7 +136,7 @@ func TestOptions(t *testing.T) {
 		Timeout: 250 * time.Millisecond, ConnectTimeout: time.Second,
 		RetryFaults: []int{1, -2}, BigInt: "i8", EventID: true, UserAgent: "Mine/1",
 	}
-	if diff := cmp.Diff(want, s.opts); diff != "" {
+	if diff := gocmp.Diff(want, s.opts); diff != "" {
 		t.Errorf("options (-want +got):\n%s", diff)
 	}
 	if !s.Sync() {

@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
-	"log/slog"
 	"net"
 	"os"
 	"sync/atomic"
@@ -16,7 +15,6 @@ import (
 type Transports struct {
 	params   Params
 	tls      *tls.Config
-	log      *slog.Logger
 	replaced atomic.Uint64
 }
 
@@ -28,8 +26,8 @@ type Transports struct {
 // that blames the request; other replies, no reply, and no connection ask for
 // another attempt, and 410 ends the subscription. With confirm=0 no reply is
 // awaited.
-func New(params Params, log *slog.Logger) (*Transports, error) {
-	t := &Transports{params: params, log: log, tls: &tls.Config{MinVersion: tls.VersionTLS12}}
+func New(params Params) (*Transports, error) {
+	t := &Transports{params: params, tls: &tls.Config{MinVersion: tls.VersionTLS12}}
 	if params.TLSCA != "" {
 		pem, err := os.ReadFile(params.TLSCA)
 		if err != nil {
@@ -85,8 +83,8 @@ func (t *transport) Open(s evid.Socket) evid.Lane {
 	to := s.(*socket)
 	l := &lane{
 		address:  net.JoinHostPort(to.host, to.port),
-		log:      t.log,
-		silent:   make(map[string]int),
+		slots:    make(chan struct{}, maxDraining),
+		closing:  make(chan struct{}),
 		draining: make(map[net.Conn]struct{}),
 	}
 	if to.tls {
