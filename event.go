@@ -134,9 +134,13 @@ type sharedEncoding struct {
 	kept int // of this and those after it
 }
 
-// An event keeps the encodings of this many encoders; an installation with
-// more forms than these in use encodes the others anew each time.
-const maxSharedEncodings = 4
+// An event keeps the encodings of this many encoders, and none that is larger:
+// what waits for a subscriber that is behind must not take many times the memory
+// of its events. Others are encoded anew for each subscriber.
+const (
+	maxSharedEncodings = 4
+	maxSharedSize      = 16 << 10 // bytes
+)
 
 // Encoded returns the event as by encodes it. The first to ask for a form
 // encodes it and the others share the bytes, which must not be changed.
@@ -150,6 +154,9 @@ func (e *Event) Encoded(by Encoder) []byte {
 		return enc.data
 	}
 	enc := &sharedEncoding{by: by, data: by.Append(nil, e), next: e.shared.Load(), kept: 1}
+	if len(enc.data) > maxSharedSize {
+		return enc.data
+	}
 	if enc.next != nil {
 		enc.kept += enc.next.kept
 	}

@@ -58,6 +58,8 @@ func (c *collector) Attach(cursor *queue.Cursor, _ evid.Subscription) queue.Read
 	return &collected{c, cursor}
 }
 
+func (r *collected) Discard() {}
+
 func (r *collected) Detach() {}
 
 func (r *collected) Wake() {

@@ -97,6 +97,24 @@ func (e *Engine) moveTo(s *subscriber, sub evid.Subscription) {
 	e.leave(from)
 }
 
+// cutShort ends the call to a subscriber that has unsubscribed, once others have
+// waited for it long enough.
+func (e *Engine) cutShort(s *subscriber) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	s.lane.mu.Lock()
+	defer s.lane.mu.Unlock()
+	for _, session := range s.lane.sessions {
+		if session.serving != s {
+			continue
+		}
+		session.unwanted = true
+		if session.late {
+			session.cutShortLocked()
+		}
+	}
+}
+
 // Drain waits until all that the engine was woken for is attempted, at most until
 // ctx is done. One goroutine at a time may call it.
 func (e *Engine) Drain(ctx context.Context) error {

@@ -276,6 +276,38 @@ func TestSilentSubscribers(t *testing.T) {
 	})
 }
 
+// Who unsubscribes takes nobody's time any more: calls that are under way end.
+func TestUnsubscribeSilent(t *testing.T) {
+	inBubble(t, func(f *fixture) {
+		f.subscribe("E_A", "h/silent-1", "h/silent-2", "h/silent-3", "h/silent-4")
+		f.raise("E_A")
+		time.Sleep(time.Second)
+		f.subscribe("E_B", "h/b")
+		f.raise("E_B")
+		f.wantDelivered() // four are silent, it waits
+		unsubscribe := func(socket string) {
+			if err := f.Unsubscribe("E_A", "net:"+socket); err != nil {
+				t.Fatal(err)
+			}
+		}
+		unsubscribe("h/silent-2")
+		f.wantDelivered("h/b=2")
+		f.wantCounts(evid.Counts{Accepted: 5, Delivered: 1, Abandoned: 1, Waiting: 3})
+		unsubscribe("h/silent-1")
+		unsubscribe("h/silent-3")
+		unsubscribe("h/silent-4")
+		f.wantCounts(evid.Counts{Accepted: 5, Delivered: 1, Abandoned: 4})
+
+		f.subscribe("E_A", "h/silent")
+		f.raise("E_A")
+		synctest.Wait()
+		unsubscribe("h/silent") // its call has only begun: it has the time that others would wait
+		f.wantCounts(evid.Counts{Accepted: 6, Delivered: 1, Abandoned: 4, Waiting: 1})
+		time.Sleep(250 * time.Millisecond)
+		f.wantCounts(evid.Counts{Accepted: 6, Delivered: 1, Abandoned: 5})
+	})
+}
+
 // A lane that is idle keeps what it has learned, and lets its connection go.
 func TestIdle(t *testing.T) {
 	inBubble(t, func(f *fixture) {
@@ -360,6 +392,7 @@ func TestLog(t *testing.T) {
 		}
 		for range 4 {
 			f.raise("E_B") // 5 to 8
+			time.Sleep(600 * time.Millisecond)
 		}
 		for range 4 {
 			f.raise("E_C")
@@ -369,7 +402,7 @@ func TestLog(t *testing.T) {
 		for text, want := range map[string]int{
 			"event=E_A socket=net:h/refuses": 1,
 			`reason="odd 5"`:                 1,
-			`reason="odd 7"`:                 1,
+			`reason="odd 7"`:                 1, // 1.2 s after the other
 			"event=E_C socket=net:h/wordy":   1,
 			`msg="delivered again"`:          2,
 		} {

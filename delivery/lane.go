@@ -82,9 +82,11 @@ type session struct {
 	batch    [1]evid.Item // the call under way
 
 	// Guarded by the lane's lock.
-	conn  evid.Lane // nil until the first call
-	since time.Time // when the call under way began; zero: there is none
-	late  bool      // the call under way has lasted longer than the patience of the others
+	conn     evid.Lane   // nil until the first call
+	since    time.Time   // when the call under way began; zero: there is none
+	serving  *subscriber // whom it is for; nil: nobody
+	late     bool        // it has lasted longer than the patience of the others
+	unwanted bool        // its subscriber has unsubscribed
 }
 
 func (s *session) run() {
@@ -205,14 +207,14 @@ func (s *session) serve(to *subscriber) {
 		return
 	}
 	s.batch[0] = evid.Item{Event: events[0], Socket: sub.Socket, Attempt: 1}
-	s.call(sub)
+	s.call(to, sub)
 	to.settle(&s.batch[0])
 	s.batch[0] = evid.Item{}
 	to.lane.enqueue(to)
 }
 
 // call attempts the session's batch over its connection.
-func (s *session) call(sub evid.Subscription) {
+func (s *session) call(to *subscriber, sub evid.Subscription) {
 	l := s.lane
 	l.mu.Lock()
 	if l.abandoned {
@@ -223,7 +225,7 @@ func (s *session) call(sub evid.Subscription) {
 		s.conn = sub.Transport.Open(sub.Socket)
 	}
 	conn := s.conn
-	s.since = time.Now()
+	s.since, s.serving = time.Now(), to
 	l.mu.Unlock()
 
 	s.patience.Reset(patience)
@@ -231,8 +233,11 @@ func (s *session) call(sub evid.Subscription) {
 	s.patience.Stop()
 
 	l.mu.Lock()
-	s.since, s.late = time.Time{}, false
-	l.mu.Unlock()
+	defer l.mu.Unlock()
+	if s.late && s.unwanted {
+		s.conn = nil // it was closed to cut the call short
+	}
+	s.since, s.serving, s.late, s.unwanted = time.Time{}, nil, false, false
 }
 
 // runOut is called when a call lasts longer than the others should wait for it.
@@ -244,7 +249,17 @@ func (s *session) runOut() {
 		return // that call is over
 	}
 	s.late = true
+	if s.unwanted {
+		s.cutShortLocked()
+		return
+	}
 	if l.current == s && len(l.ready) > 0 {
 		l.startLocked()
 	}
+}
+
+// cutShortLocked ends the call under way.
+func (s *session) cutShortLocked() {
+	conn := s.conn
+	s.lane.engine.workers.Go(func() { conn.Close() })
 }

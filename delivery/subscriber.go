@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"errors"
+	"time"
 
 	"github.com/evid/evid"
 	"github.com/evid/evid/queue"
@@ -15,11 +16,15 @@ type subscriber struct {
 	socket evid.Socket
 	lane   *lane
 
-	failure  failure // of the last event; zero: it was delivered
-	failures int     // events in a row that were not delivered
-	silent   int     // events in a row without a byte of reply
-	dropped  uint64  // events lost since it fell behind
+	failure  failure   // the last that was logged; zero: it was delivered since
+	logged   time.Time // when that was
+	failures int       // events in a row that were not delivered
+	silent   int       // events in a row without a byte of reply
+	dropped  uint64    // events lost since it fell behind
 }
+
+// A subscriber whose failures keep changing has one line in the log in this time.
+const logInterval = time.Second
 
 // A failure is what tells one reason not to deliver from another. The text of
 // a reply is no part of it: the subscriber could make each one different.
@@ -34,6 +39,9 @@ func (s *subscriber) Wake() {
 	s.engine.begin()
 	s.lane.enqueue(s)
 }
+
+// Discard implements [queue.Reader].
+func (s *subscriber) Discard() { s.engine.cutShort(s) }
 
 // Detach implements [queue.Reader].
 func (s *subscriber) Detach() { s.engine.leave(s.lane) }
@@ -76,15 +84,15 @@ func (s *subscriber) settle(item *evid.Item) {
 	s.cursor.Done(outcome)
 }
 
-// report logs what an operator should know: the first failure, each other
-// failure, and when it is over; not the same failure for each event.
+// report logs what an operator should know: the first failure, another failure,
+// and when it is over; not the same failure for each event.
 func (s *subscriber) report(item *evid.Item) {
 	r := &item.Result
 	log := s.engine.log
 	switch r.Verdict {
 	case evid.NotSent:
 	case evid.Delivered, evid.Unconfirmed:
-		if s.failures > 0 {
+		if s.failure != (failure{}) {
 			log.Info("delivered again", "event", item.Event.Name, "socket", item.Socket, "failures", s.failures)
 		}
 		s.failure, s.failures, s.silent = failure{}, 0, 0
@@ -92,8 +100,8 @@ func (s *subscriber) report(item *evid.Item) {
 		log.Info("subscriber dismissed: it answered that it is gone", "event", item.Event.Name, "socket", item.Socket)
 	case evid.Retry, evid.Rejected:
 		s.failures++
-		if f := (failure{r.Verdict, r.Blame, r.Code}); f != s.failure {
-			s.failure = f
+		if f := (failure{r.Verdict, r.Blame, r.Code}); f != s.failure && time.Since(s.logged) >= logInterval {
+			s.failure, s.logged = f, time.Now()
 			log.Warn("event not delivered", "event", item.Event.Name, "socket", item.Socket,
 				"id", item.Event.ID, "verdict", r.Verdict, "blame", r.Blame, "reason", r.Detail)
 		}

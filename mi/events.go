@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/evid/evid"
@@ -82,6 +83,9 @@ func expiry(a Args) (time.Duration, error) {
 	}
 	if seconds < 0 {
 		return 0, invalidParams("Negative expire value")
+	}
+	if text, err := a.Text("expire"); seconds == 0 && err == nil && strings.ContainsAny(text, "123456789") {
+		return 0, invalidParams("Expire value below a second: expected 0 or more than that") // 0 would unsubscribe
 	}
 	return time.Duration(seconds) * time.Second, nil
 }

@@ -89,6 +89,7 @@ func TestErrors(t *testing.T) {
 		{"raise_event", `["E_TEST",["` + strings.Repeat("x", 513<<10) + `"]]`, 400, "Bad Params", "512 KiB"},
 		{"event_subscribe", `["E_TSET","udp:h:1"]`, 400, "Bad parameter value", `did you mean "E_TEST"?`},
 		{"event_subscribe", `["E_TEST","udp:h:1","1x"]`, -32602, "Invalid params", "Bad type for parameter 'expire'"},
+		{"event_subscribe", `["E_TEST","udp:h:1",0.5]`, -32602, "Invalid params", "Expire value below a second: expected 0 or more than that"},
 		{"event_subscribe", `["E_TEST","udp:h:1",-0.5e9]`, -32602, "Invalid params", "Negative expire value"},
 		{"event_subscribe", `["","udp:h:1"]`, -32602, "Invalid params", "Bad type for parameter 'event'"},
 		{"event_subscribe", `["E_TEST",{}]`, -32602, "Invalid params", "Bad type for parameter 'socket'"},

@@ -10,12 +10,12 @@ import (
 
 // Limits of a batch.
 const (
-	maxBatch      = 1000     // requests
-	maxBatchReply = 16 << 20 // bytes of results
+	maxBatch      = 1000    // requests
+	maxBatchReply = 4 << 20 // bytes; what comes after that in a batch is not executed
 )
 
-var errBatchReply = errors.New("the command was executed, but the replies to this batch are larger than 16 MiB: " +
-	"expected fewer requests in it")
+var errBatchReply = errors.New("the command was not executed: the replies to those before it in this batch are larger " +
+	"than 4 MiB: expected fewer requests in it")
 
 // ServeJSON executes a JSON-RPC 2.0 request, or a batch of up to 1000, and
 // returns the reply; nil if none is due, as for notifications. Whatever the
@@ -41,15 +41,19 @@ func (t *Table) ServeJSON(ctx context.Context, request []byte) (reply []byte) {
 func (t *Table) serveBatch(ctx context.Context, requests []Value) []byte {
 	var reply []byte
 	for _, v := range requests {
-		one := t.serve(ctx, v)
-		if one == nil {
-			continue
+		if ctx.Err() != nil {
+			break // nobody is there any more
 		}
-		if len(reply)+len(one) > maxBatchReply {
+		var one []byte
+		if len(reply) < maxBatchReply {
+			one = t.serve(ctx, v)
+		} else {
 			id, _ := requestID(v)
 			one = errorReply(errBatchReply, id)
 		}
-		reply = append(append(reply, ','), one...)
+		if one != nil {
+			reply = append(append(reply, ','), one...)
+		}
 	}
 	if reply == nil {
 		return nil

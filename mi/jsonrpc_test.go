@@ -113,14 +113,34 @@ func TestBatchReplyLimit(t *testing.T) {
 	if err := json.Unmarshal(table.ServeJSON(t.Context(), []byte(batch)), &replies); err != nil {
 		t.Fatal(err)
 	}
-	if len(replies) != 30 || calls != 30 {
+	if len(replies) != 30 || calls != 4 {
 		t.Fatalf("got %d replies to %d calls", len(replies), calls)
 	}
-	if replies[0].Result != large || replies[14].Result != large {
-		t.Error("a reply within the limit is missing")
+	if replies[0].Result != large || replies[3].Result != large || replies[4].Error == nil {
+		t.Error("a reply within the limit is missing, or there is one behind it")
 	}
 	if last := replies[29]; last.ID != 2 || last.Error == nil || last.Error.Code != mi.CodeServerError {
 		t.Errorf("beyond the limit: got %+v", last)
+	}
+}
+
+// A batch ends where its client has gone.
+func TestBatchClientIsGone(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	calls := 0
+	table, err := mi.NewTable(mi.Command{Name: "leave", Params: [][]string{{}}, Run: func(context.Context, mi.Args) (any, error) {
+		if calls++; calls == 2 {
+			cancel()
+		}
+		return "OK", nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	one := `{"jsonrpc":"2.0","id":1,"method":"leave"}`
+	table.ServeJSON(ctx, []byte("["+one+","+one+","+one+"]"))
+	if calls != 2 {
+		t.Errorf("%d calls, want 2", calls)
 	}
 }
 

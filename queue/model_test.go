@@ -43,6 +43,8 @@ func (r *recordedReader) Wake() {
 	r.woken = true
 }
 
+func (r *recordedReader) Discard() {}
+
 func (r *recordedReader) Detach() {
 	if r.detached {
 		panic("detached twice")

@@ -25,6 +25,10 @@ type Reader interface {
 	// Wake says that events wait for a cursor whose Next had none. It does not
 	// wait for anything.
 	Wake()
+	// Discard says that what the cursor has handed out is not wanted any more: its
+	// subscriber has unsubscribed. It does not wait for anything and may not call
+	// the cursor.
+	Discard()
 	// Detach says that the cursor has come to its end. It does not wait for
 	// anything and may not call the cursor.
 	Detach()
@@ -215,10 +219,17 @@ func (q *Queue) CloseSub(event, key string, why evid.Close) error {
 	}
 	l.mu.Lock()
 	c := l.cursors[key]
-	retired := c != nil && c.closeLocked(why)
+	if c == nil {
+		l.mu.Unlock()
+		return nil
+	}
+	retired := c.closeLocked(why)
 	l.mu.Unlock()
-	if retired {
+	switch {
+	case retired:
 		c.reader.Detach()
+	case why != evid.Expired:
+		c.reader.Discard()
 	}
 	return nil
 }

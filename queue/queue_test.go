@@ -209,4 +209,6 @@ func (r discardReader) Wake() {
 	}
 }
 
+func (discardReader) Discard() {}
+
 func (discardReader) Detach() {}

@@ -26,8 +26,10 @@ var imports = map[string][]string{
 	"internal/miclient":  {},
 	"internal/receiver":  {"xmlrpc"},
 	"mi/internal/mitest": {""},
-	"internal/daemon": {"", "delivery", "mi", "mi/httpd", "modparam", "queue", "script",
-		"transport/xmlrpc"},
+	"internal/daemon": {
+		"", "delivery", "mi", "mi/httpd", "modparam", "queue", "script",
+		"transport/xmlrpc",
+	},
 	"internal/daemon/daemontest": {"", "internal/daemon", "internal/miclient"},
 	"cmd/evid":                   {"", "internal/daemon", "internal/miclient", "internal/receiver", "mi", "script"},
 }

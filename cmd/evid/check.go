@@ -11,7 +11,7 @@ import (
 )
 
 type checkCmd struct {
-	File string `short:"f" required:"" placeholder:"FILE" help:"The configuration."`
+	File *string `short:"f" required:"" placeholder:"FILE" help:"The configuration."`
 }
 
 // Help is what "evid check --help" adds.
@@ -19,13 +19,21 @@ func (*checkCmd) Help() string {
 	return "It says all that is wrong with the file, where, and what is known instead. Nothing is started."
 }
 
+// Validate checks what kong cannot.
+func (cmd *checkCmd) Validate() error {
+	if cmd.File != nil && *cmd.File == "" {
+		return errNoFile
+	}
+	return nil
+}
+
 func (cmd *checkCmd) Run(con *console) error {
-	report := daemon.Check(daemon.Options{ConfigFile: cmd.File, Version: version, Stderr: con.stderr})
+	report := daemon.Check(daemon.Options{ConfigFile: *cmd.File, Version: version, Stderr: con.stderr})
 	printProblems(con.stderr, "warning: ", report.File, report.Warnings)
 	if report.Err != nil {
-		return configError(con.stderr, cmd.File, report.Err)
+		return configError(con.stderr, *cmd.File, report.Err)
 	}
-	_, err := fmt.Fprintf(con.stdout, "%s: ok\n", cmd.File)
+	_, err := fmt.Fprintf(con.stdout, "%s: ok\n", *cmd.File)
 	return err
 }
 

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"unicode/utf8"
 
 	"github.com/alecthomas/kong"
 )
@@ -27,6 +28,24 @@ func main() {
 
 // run carries out one command line and returns the exit code.
 func run(args []string, con *console) int {
+	err := execute(args, con)
+	if err == nil || errors.Is(err, errHelped) {
+		return exitDone
+	}
+	f := explain(err)
+	fmt.Fprintf(con.stderr, "evid: %v\n", f.err)
+	if f.hint != "" {
+		fmt.Fprintf(con.stderr, "hint: %s\n", f.hint)
+	}
+	return f.code
+}
+
+func execute(args []string, con *console) error {
+	for _, arg := range args { // kong would change it without a word
+		if !utf8.ValidString(arg) {
+			return &failure{fmt.Errorf("argument %q: expected UTF-8", arg), "", exitUsage}
+		}
+	}
 	parser := kong.Must(new(grammar),
 		kong.Name("evid"),
 		kong.Description(description),
@@ -38,21 +57,10 @@ func run(args []string, con *console) int {
 		kong.WithHyphenPrefixedParameters(true), // --fault -32500
 	)
 	command, err := parser.Parse(commandFirst(args, parser.Model.Children))
-	if errors.Is(err, errHelped) {
-		return exitDone
+	if err != nil {
+		return err
 	}
-	if err == nil {
-		err = command.Run(con)
-	}
-	if err == nil {
-		return exitDone
-	}
-	f := explain(err)
-	fmt.Fprintf(con.stderr, "evid: %v\n", f.err)
-	if f.hint != "" {
-		fmt.Fprintf(con.stderr, "hint: %s\n", f.hint)
-	}
-	return f.code
+	return command.Run(con)
 }
 
 // commandFirst puts the command before the flags that stand in front of it:
@@ -81,16 +89,21 @@ func printHelp(options kong.HelpOptions, ctx *kong.Context) error {
 	return errHelped
 }
 
-// interrupts returns a context that ends with the first SIGINT or SIGTERM, and
-// one that ends with the second. Release gives both signals their usual effect
-// back.
+// interrupts returns a context that ends with the first SIGINT, SIGTERM or
+// SIGHUP, and one that ends with the second. From the third on, and after
+// release, they have their usual effect.
 func interrupts() (first, second context.Context, release func()) {
+	stop := []os.Signal{syscall.SIGINT, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) { // it is under nohup
+		stop = append(stop, syscall.SIGHUP)
+	}
 	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	signal.Notify(signals, stop...)
 	first, cancelFirst := context.WithCancel(context.Background())
 	second, cancelSecond := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
+		defer signal.Stop(signals)
 		for _, cancel := range []context.CancelFunc{cancelFirst, cancelSecond} {
 			select {
 			case <-signals:
@@ -101,7 +114,6 @@ func interrupts() (first, second context.Context, release func()) {
 		}
 	}()
 	return first, second, func() {
-		signal.Stop(signals)
 		close(done)
 		cancelFirst()
 		cancelSecond()

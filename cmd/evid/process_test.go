@@ -63,9 +63,9 @@ func start(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv(variable, value)
 }
 
-func stop(ts *testscript.TestScript, neg bool, args []string) {
+func finish(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 1 || len(args) > 2 {
-		ts.Fatalf("usage: stop NAME [CODE]")
+		ts.Fatalf("usage: finish NAME [CODE]")
 	}
 	name, want := args[0], 0
 	if len(args) == 2 {

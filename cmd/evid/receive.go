@@ -39,13 +39,13 @@ func (cmd *receiveCmd) Validate() error {
 
 func (cmd *receiveCmd) Run(con *console) error {
 	interrupted, _, release := interrupts()
-	defer release()
 	r := receiver.New(receiver.Options{
 		Addr: cmd.Addr, Fault: cmd.Fault, Status: cmd.Status, Silent: cmd.Silent, Delay: cmd.Delay,
 		OnCall:    func(c receiver.Call) { cmd.print(con, c) },
 		OnRefused: func(err error) { fmt.Fprintf(con.stderr, "evid: %v\n", err) },
 	})
 	if err := r.Start(); err != nil {
+		release()
 		if errors.Is(err, syscall.EADDRINUSE) {
 			return &failure{err, "listen elsewhere, such as: evid receive 127.0.0.1:8082", exitFailed}
 		}
@@ -53,6 +53,7 @@ func (cmd *receiveCmd) Run(con *console) error {
 	}
 	fmt.Fprintf(con.stderr, "listening on %s\n", r.Addr())
 	<-interrupted.Done()
+	release() // a second signal ends it, whoever does not read what it prints
 	r.Stop()
 	return nil
 }

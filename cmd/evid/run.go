@@ -11,7 +11,7 @@ import (
 )
 
 type runCmd struct {
-	File        string        `short:"f" xor:"config" placeholder:"FILE" help:"The configuration; without it, the built-in one."`
+	File        *string       `short:"f" xor:"config" placeholder:"FILE" help:"The configuration; without it, the built-in one."`
 	PrintConfig bool          `xor:"config" help:"Print the built-in configuration and do nothing else."`
 	Drain       time.Duration `default:"10s" placeholder:"DURATION" help:"When told to stop, go on delivering what waits for at most this long (default ${default})."`
 }
@@ -23,11 +23,18 @@ func (*runCmd) Help() string {
 
 // Validate checks what kong cannot.
 func (cmd *runCmd) Validate() error {
-	if cmd.Drain < 0 {
+	switch {
+	case cmd.Drain < 0:
 		return fmt.Errorf("--drain: expected 0 or more, got %v", cmd.Drain)
+	case cmd.File != nil && *cmd.File == "":
+		return errNoFile
+	default:
+		return nil
 	}
-	return nil
 }
+
+// errNoFile is what a script with an unset variable is told.
+var errNoFile = errors.New("--file: expected a file, got an empty name")
 
 func (cmd *runCmd) Run(con *console) error {
 	if cmd.PrintConfig {
@@ -36,9 +43,13 @@ func (cmd *runCmd) Run(con *console) error {
 	}
 	stop, abort, release := interrupts()
 	defer release()
-	d, err := daemon.New(daemon.Options{ConfigFile: cmd.File, Version: version, Revision: revision(), Stderr: con.stderr})
+	name := ""
+	if cmd.File != nil {
+		name = *cmd.File
+	}
+	d, err := daemon.New(daemon.Options{ConfigFile: name, Version: version, Revision: revision(), Stderr: con.stderr})
 	if err != nil {
-		return configError(con.stderr, cmd.File, err)
+		return configError(con.stderr, name, err)
 	}
 	if err := d.Start(); err != nil {
 		if errors.Is(err, syscall.EADDRINUSE) {

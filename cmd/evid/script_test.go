@@ -20,7 +20,7 @@ func TestMain(m *testing.M) {
 //	start NAME PATTERN VAR COMMAND…    starts a command, waits until a line of its
 //	                                   stderr matches PATTERN and sets VAR to the
 //	                                   first group of it
-//	stop NAME [CODE]                   sends it SIGTERM, waits until it has ended, which
+//	finish NAME [CODE]                 sends it SIGTERM, waits until it has ended, which
 //	                                   must be with this exit code (0), and writes what
 //	                                   it printed to the files NAME.out and NAME.err
 func TestScripts(t *testing.T) {
@@ -33,9 +33,9 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"exits": exits,
-			"start": start,
-			"stop":  stop,
+			"exits":  exits,
+			"start":  start,
+			"finish": finish,
 		},
 	})
 }

@@ -193,11 +193,12 @@ func (d *Daemon) reportLost() error {
 	for _, s := range d.queue.Subscribers() {
 		if s.Counts.Waiting > 0 {
 			lost += s.Counts.Waiting
-			d.log.Error("events lost: they were in memory only", "event", s.Event, "socket", s.Socket, "lost", s.Counts.Waiting)
+			d.log.Error("events lost: they were in memory only", "event", s.Event, "socket", s.Socket,
+				"lost", s.Counts.Waiting, "dropped_before", s.Counts.Dropped)
 		}
 	}
 	if lost > 0 {
-		return fmt.Errorf("stop: %d events were not delivered and are lost", lost)
+		return fmt.Errorf("stop: events that are lost, for they were not delivered: %d", lost)
 	}
 	return nil
 }

@@ -2,10 +2,12 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"log/syslog"
+	"os"
 	"sync/atomic"
 
 	"github.com/evid/evid/modparam"
@@ -83,19 +85,35 @@ func (l *logLevel) SetLevel(level int) {
 func newLogger(p logParams, stderr io.Writer, level *logLevel) (*slog.Logger, io.Closer, error) {
 	level.SetLevel(p.level)
 	var handlers []slog.Handler
-	var closer io.Closer = io.NopCloser(nil)
+	var open closers
 	if p.stderr {
+		if file, ok := stderr.(*os.File); ok { // others do not block
+			w := newLogWriter(file)
+			stderr, open = w, append(open, w)
+		}
 		handlers = append(handlers, slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: &level.slog, ReplaceAttr: nameNotice}))
 	}
 	if p.syslog {
-		writer, err := syslog.New(syslog.LOG_DAEMON|syslog.LOG_NOTICE, "evid")
+		daemon, err := syslog.New(syslog.LOG_DAEMON|syslog.LOG_NOTICE, "evid")
 		if err != nil {
-			return nil, nil, fmt.Errorf("open syslog: %w", err)
+			return nil, nil, errors.Join(fmt.Errorf("open syslog: %w", err), open.Close())
 		}
-		closer = writer
-		handlers = append(handlers, slog.NewTextHandler(writer, &slog.HandlerOptions{Level: &level.slog, ReplaceAttr: withoutTime}))
+		w := newLogWriter(daemon)
+		open = append(open, w, daemon)
+		handlers = append(handlers, slog.NewTextHandler(w, &slog.HandlerOptions{Level: &level.slog, ReplaceAttr: withoutTime}))
 	}
-	return slog.New(slog.NewMultiHandler(handlers...)), closer, nil
+	return slog.New(slog.NewMultiHandler(handlers...)), open, nil
+}
+
+// closers are closed in their order.
+type closers []io.Closer
+
+func (c closers) Close() error {
+	var errs []error
+	for _, closer := range c {
+		errs = append(errs, closer.Close())
+	}
+	return errors.Join(errs...)
 }
 
 func nameNotice(_ []string, a slog.Attr) slog.Attr {

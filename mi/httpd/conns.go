@@ -7,7 +7,7 @@ import (
 	"sync"
 )
 
-const maxConnections = 1024
+const maxConnections = 256
 
 // connections are the open connections of a server.
 type connections struct {

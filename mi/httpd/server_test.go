@@ -237,7 +237,7 @@ func TestStopCutsShort(t *testing.T) {
 }
 
 func TestConnectionLimit(t *testing.T) {
-	const limit = 1024
+	const limit = 256
 	server := startServer(t, httpd.DefaultParams(), newServerTable(t))
 	var conns []net.Conn
 	defer func() {

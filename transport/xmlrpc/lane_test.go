@@ -349,6 +349,28 @@ func TestSentAndThenRefused(t *testing.T) {
 	}
 }
 
+// A status in a head that does not end says nothing; in one that does it counts,
+// whatever becomes of the body.
+func TestCutReplies(t *testing.T) {
+	for reply, want := range map[string]evid.Verdict{
+		"HTTP/1.1 410 Gone\r\nContent-Le":                       evid.Retry,
+		"HTTP/1.1 400 Bad Request\r\n":                          evid.Retry,
+		"HTTP/1.1 100 Continue\r\n\r\n":                         evid.Retry,
+		"HTTP/1.1 410 Gone\r\nContent-Length: 9\r\n\r\nso":      evid.Gone,
+		"HTTP/1.1 400 No\r\nTransfer-Encoding: chunked\r\n\r\n": evid.Rejected,
+		"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nso":        evid.Retry,
+	} {
+		s := serve(t, "tcp", "127.0.0.1:0", func(s *testServer, conn net.Conn, r *bufio.Reader) {
+			s.request(r)
+			io.WriteString(conn, reply)
+		})
+		_, deliver := openLane(t, newTransports(t, nil), "xmlrpc:"+s.Addr().String()+":m")
+		if r := deliver("x"); r.Verdict != want || !r.Answered {
+			t.Errorf("%q: %+v, want %v", reply, r, want)
+		}
+	}
+}
+
 func TestTimeouts(t *testing.T) {
 	s := serve(t, "tcp", "127.0.0.1:0", func(_ *testServer, _ net.Conn, r *bufio.Reader) { io.Copy(io.Discard, r) })
 	_, deliver := openLane(t, newTransports(t, nil), "xmlrpc:"+s.Addr().String()+":m;timeout=20")

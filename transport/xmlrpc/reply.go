@@ -54,11 +54,11 @@ func (r *replyReader) read(conn io.Reader) (reply, error) {
 	for {
 		rep, framing, err := r.readHead(conn)
 		if err != nil {
-			return rep, err
+			return reply{}, err // half a head says nothing
 		}
 		if rep.status/100 == 1 { // interim: the reply is still to come
 			if r.done > maxHead {
-				return rep, fmt.Errorf("%w after interim ones", errNotHTTP)
+				return reply{}, fmt.Errorf("%w after interim ones", errNotHTTP)
 			}
 			continue
 		}

@@ -1,0 +1,199 @@
+package daemon
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/evid/evid"
+)
+
+const testConfig = `
+loadmodule "event_xmlrpc.so"
+loadmodule "httpd.so"
+modparam("httpd", "port", 0)
+loadmodule "mi_http.so"
+modparam("evi", "register", "E_A; E_B")
+modparam("evi", "register", "E_C")
+`
+
+func TestDefaultConfig(t *testing.T) {
+	report := Check(Options{})
+	if report.Err != nil || len(report.Warnings) > 0 {
+		t.Errorf("the built-in configuration: %v, warnings %v", report.Err, report.Warnings)
+	}
+}
+
+func TestCheck(t *testing.T) {
+	for _, test := range []struct{ name, config, warning, want string }{
+		{"fine", testConfig, "", ""},
+		{"no MI", `loadmodule "event_xmlrpc.so"`, `<config>: nothing carries MI: add loadmodule "mi_http.so"`, ""},
+		{"mi_http alone", `loadmodule "mi_http.so"`, "", `<config>: module mi_http needs module httpd: add loadmodule "httpd.so"`},
+		{"ignored global", testConfig + "udp_workers=4", "<config>:8:1: udp_workers has no effect: evid is one process", ""},
+		{
+			"module that comes later", testConfig + `loadmodule "pike.so"`, "",
+			"<config>:8:12: module pike is not supported: it is not part of this version of evid",
+		},
+		{
+			"module of a SIP server", testConfig + `loadmodule "usrloc.so"`, "",
+			"<config>:8:12: module usrloc is not supported: evid is an event notifier, not a SIP server: run it beside OpenSIPS, which has this module",
+		},
+		{
+			"event name", `modparam("evi", "register", "E A")`, "",
+			"<config>:1:29: evi: register: expected a name of 1 to 64 bytes without blanks, control characters and ';'",
+		},
+		{"log level", testConfig + "log_level=5", "", `<config>:8:11: log_level: expected an integer from -3 to 4, got "5"`},
+		{"switch", testConfig + `stderror_enabled="maybe"`, "", `<config>:8:18: stderror_enabled: expected yes or no, got "maybe"`},
+		{"beyond loopback", testConfig + `modparam("httpd", "ip", "0.0.0.0")`, "", "auth_token"},
+		{
+			"no such file", testConfig + `modparam("event_xmlrpc", "tls_ca", "/no/such")`, "",
+			"module event_xmlrpc: tls_ca: open /no/such: no such file or directory",
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			report := Check(Options{Config: test.config})
+			var warnings string
+			if len(report.Warnings) > 0 {
+				warnings = report.Warnings.Error()
+			}
+			if !strings.Contains(warnings, test.warning) {
+				t.Errorf("warnings: %s\nwant %s", warnings, test.warning)
+			}
+			if (report.Err == nil) != (test.want == "") || report.Err != nil && !strings.Contains(report.Err.Error(), test.want) {
+				t.Errorf("error: %v\nwant %s", report.Err, test.want)
+			}
+			d, err := New(Options{Config: test.config, Stderr: new(bytes.Buffer)})
+			if (err == nil) != (test.want == "") || (d == nil) == (err == nil) {
+				t.Errorf("New and Check do not agree: %v", err)
+			}
+		})
+	}
+}
+
+func TestConfigFile(t *testing.T) {
+	if report := Check(Options{ConfigFile: "/no/such/file"}); !errors.Is(report.Err, os.ErrNotExist) {
+		t.Errorf("Check: %v", report.Err)
+	}
+	name := filepath.Join(t.TempDir(), "evid.cfg")
+	if err := os.WriteFile(name, []byte("log_level=2\nnope=1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := New(Options{ConfigFile: name})
+	wrong, ok := errors.AsType[*ConfigError](err)
+	if !ok || len(wrong.Errors) != 1 || wrong.Errors[0].Pos.Line != 2 {
+		t.Fatalf("New: %v", err)
+	}
+	if got, want := wrong.File.Excerpt(wrong.Errors[0].Pos), "nope=1\n^"; got != want {
+		t.Errorf("excerpt %q, want %q", got, want)
+	}
+}
+
+func TestRegisteredEvents(t *testing.T) {
+	d, err := New(Options{Config: testConfig, Stderr: new(bytes.Buffer)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, e := range d.Events().Events() {
+		names = append(names, e.Name)
+	}
+	if got := strings.Join(names, " "); got != "E_A E_B E_C" {
+		t.Errorf("registered: %s", got)
+	}
+}
+
+func TestAddressInUse(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	d, err := New(Options{Config: testConfig + `modparam("httpd", "port", ` + port + ")", Stderr: new(bytes.Buffer)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Start(); err == nil || !strings.Contains(err.Error(), l.Addr().String()) {
+		t.Errorf("Start: %v, want an error that names %s", err, l.Addr())
+	}
+}
+
+// A daemon that is told to stop delivers what waits, and says what it could not;
+// a raiser that waits for an attempt is told that there will be none.
+func TestStop(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	reached := make(chan struct{})
+	go func() {
+		conn, err := silent.Accept()
+		if err == nil {
+			close(reached)
+			defer conn.Close()
+			conn.Read(make([]byte, 1<<20))
+			<-t.Context().Done()
+		}
+	}()
+	var log bytes.Buffer
+	d, err := New(Options{Config: testConfig, Stderr: &log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Start(); err != nil {
+		t.Fatal(err)
+	}
+	socket := "xmlrpc:" + silent.Addr().String() + ":m;sync_mode=1;timeout=60000"
+	if err := d.Events().Subscribe("E_A", socket, evid.Never); err != nil {
+		t.Fatal(err)
+	}
+	raised := make(chan error)
+	go func() {
+		_, err := d.Events().Raise(context.Background(), "E_A")
+		raised <- err
+	}()
+	<-reached
+	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	defer cancel()
+	if err := d.Stop(ctx); err == nil || err.Error() != "stop: events that are lost, for they were not delivered: 1" {
+		t.Errorf("Stop: %v", err)
+	}
+	if err := <-raised; !errors.Is(err, evid.ErrClosed) {
+		t.Errorf("the raiser was told %v", err)
+	}
+	if want := `level=ERROR msg="events lost: they were in memory only" event=E_A socket="` + socket + `" lost=1 dropped_before=0`; !strings.Contains(log.String(), want) {
+		t.Errorf("log:\n%s\nwant %s", &log, want)
+	}
+}
+
+func TestLogLevel(t *testing.T) {
+	levels := []slog.Level{slog.LevelDebug, slog.LevelInfo, levelNotice, slog.LevelWarn, slog.LevelError, slog.LevelError + 4}
+	for opensips, shown := range map[int]int{4: 6, 3: 5, 2: 4, 1: 3, -1: 2, -2: 1, -3: 1} {
+		var out bytes.Buffer
+		level := new(logLevel)
+		log, _, err := newLogger(logParams{level: opensips, stderr: true}, &out, level)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if level.Level() != opensips {
+			t.Errorf("level %d is told as %d", opensips, level.Level())
+		}
+		for _, l := range levels {
+			log.Log(t.Context(), l, "line")
+		}
+		if n := strings.Count(out.String(), "msg=line"); n != shown {
+			t.Errorf("log_level=%d shows %d of the levels, want %d:\n%s", opensips, n, shown, &out)
+		}
+		if opensips == 2 && !strings.Contains(out.String(), "level=NOTICE") {
+			t.Errorf("a notice is not called so:\n%s", &out)
+		}
+	}
+}
