@@ -18,7 +18,7 @@ demo: build
 
 # Everything that must be right: what the tests need is installed first.
 test: deps vet lint
-	go test -race ./...
+	go test -race -count=1 ./...
 
 deps:
 	test/deps.sh
