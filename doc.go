@@ -9,8 +9,9 @@
 // [Socket], "xmlrpc:127.0.0.1:8081:block_ip", and an expiry. A [Transport]
 // handles the sockets of one scheme. Registering an event name makes it known;
 // OpenSIPS calls that "publish", a word that means "send" elsewhere. A lane is
-// the traffic of one connection: of all subscribers with the same scheme, host,
-// port, and what else a connection depends on.
+// the way to one destination: for all subscribers with the same scheme, host, port,
+// and what else a connection depends on. It has one connection, and more only
+// while a subscriber does not answer.
 //
 // # The way of an event
 //

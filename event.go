@@ -105,7 +105,7 @@ type Event struct {
 // Limits of an event.
 const (
 	MaxEventName = 64        // bytes, as OpenSIPS
-	MaxEventSize = 512 << 10 // bytes of all names and values before escaping
+	MaxEventSize = 512 << 10 // bytes of the name and of all names and values before escaping, and 8 for each parameter
 	MaxHops      = 16        // events that lead to one another
 )
 

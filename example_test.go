@@ -28,15 +28,14 @@ func Example() {
 	log := slog.Default()
 	params := xmlrpc.DefaultParams()
 	params.UseStructParam = true
-	transports, err := xmlrpc.New(params)
+	transports, err := xmlrpc.New(params) // github.com/evid/evid/transport/xmlrpc
 	if err != nil {
 		log.Error("no transport", "err", err)
 		return
 	}
-	var events *evid.Interface
-	engine := delivery.New(func(event string, s evid.Socket) error { return events.Dismiss(event, s) }, log)
+	engine := delivery.New(log)
 	defer engine.Close()
-	events = evid.New(evid.Options{
+	events := evid.New(evid.Options{
 		Keeper:       queue.New(queue.DefaultParams(), engine),
 		Transports:   transports.Schemes(),
 		AutoRegister: true,

@@ -66,7 +66,7 @@ type Interface struct {
 // subscribers are the subscriptions to one event.
 type subscribers struct {
 	byKey map[string]*subscriber
-	inAge []*subscriber // oldest first
+	byAge []*subscriber // oldest first
 }
 
 type subscriber struct {
@@ -214,7 +214,11 @@ func (i *Interface) subscribe(event, socket string, expire time.Duration) error 
 	if i.closed.Load() {
 		return ErrClosed
 	}
-	sub := Subscription{Event: strings.Clone(event), Socket: sock, Transport: transport, Sync: isSync(sock)}
+	event = strings.Clone(event) // it may be part of a larger request
+	sub := Subscription{
+		Event: event, Socket: sock, Transport: transport, Sync: isSync(sock),
+		Dismiss: func() error { return i.dismiss(event, sock) },
+	}
 	if err := i.keeper.OpenSub(sub); err != nil {
 		return err
 	}
@@ -233,7 +237,7 @@ func (i *Interface) addLocked(sub Subscription, expire time.Duration) {
 	if s == nil {
 		s = new(subscriber)
 		subs.byKey[sub.Socket.Key()] = s
-		subs.inAge = append(subs.inAge, s)
+		subs.byAge = append(subs.byAge, s)
 	}
 	s.Subscription, s.expire = sub, expire
 	if s.timer != nil {
@@ -260,7 +264,8 @@ func (i *Interface) expire(s *subscriber) {
 	}
 }
 
-// removeLocked ends s, unless the keeper cannot. Its timer is nil from then on.
+// removeLocked ends s; if the keeper cannot, s stays. The timer of one that was
+// removed is nil.
 func (i *Interface) removeLocked(s *subscriber, why Close) error {
 	if err := i.keeper.CloseSub(s.Event, s.Socket.Key(), why); err != nil {
 		return err
@@ -271,16 +276,16 @@ func (i *Interface) removeLocked(s *subscriber, why Close) error {
 	}
 	subs := i.subs[s.Event]
 	delete(subs.byKey, s.Socket.Key())
-	at := slices.Index(subs.inAge, s)
-	subs.inAge = slices.Delete(subs.inAge, at, at+1)
-	if len(subs.inAge) == 0 {
+	at := slices.Index(subs.byAge, s)
+	subs.byAge = slices.Delete(subs.byAge, at, at+1)
+	if len(subs.byAge) == 0 {
 		delete(i.subs, s.Event)
 	}
 	return nil
 }
 
 // Unsubscribe ends a subscription at once; what still waits for it is
-// discarded. That it is not subscribed is no error.
+// discarded. Unsubscribing what is not subscribed is no error.
 func (i *Interface) Unsubscribe(event, socket string) error {
 	if err := i.unsubscribe(event, socket); err != nil {
 		return fmt.Errorf("unsubscribe from %q: %w", event, err)
@@ -311,9 +316,9 @@ func (i *Interface) findLocked(event, key string) *subscriber {
 	return nil
 }
 
-// Dismiss ends the subscription of a subscriber that answered that it is gone.
+// dismiss ends the subscription of a subscriber that answered that it is gone.
 // A subscription that was renewed since the answer was asked for stays.
-func (i *Interface) Dismiss(event string, socket Socket) error {
+func (i *Interface) dismiss(event string, socket Socket) error {
 	i.subsMu.Lock()
 	defer i.subsMu.Unlock()
 	s := i.findLocked(event, socket.Key())
@@ -336,8 +341,8 @@ func (i *Interface) Subscribers(event string) []Subscriber {
 	if subs == nil {
 		return nil
 	}
-	list := make([]Subscriber, 0, len(subs.inAge))
-	for _, s := range slices.Backward(subs.inAge) {
+	list := make([]Subscriber, 0, len(subs.byAge))
+	for _, s := range slices.Backward(subs.byAge) {
 		ttl := Never
 		if s.expire != Never {
 			ttl = max(0, time.Until(s.expires))
@@ -353,7 +358,7 @@ func (i *Interface) SubscriberCount() int {
 	defer i.subsMu.Unlock()
 	n := 0
 	for _, subs := range i.subs {
-		n += len(subs.inAge)
+		n += len(subs.byAge)
 	}
 	return n
 }
@@ -407,7 +412,7 @@ func (i *Interface) Close() {
 	defer i.subsMu.Unlock()
 	i.closed.Store(true)
 	for _, subs := range i.subs {
-		for _, s := range subs.inAge {
+		for _, s := range subs.byAge {
 			if s.timer != nil {
 				s.timer.Stop()
 				s.timer = nil

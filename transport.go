@@ -20,7 +20,7 @@ type Transport interface {
 	Open(s Socket) Lane
 }
 
-// A Lane carries the traffic of one connection. It dials inside Deliver and
+// A Lane is a connection to one destination. It dials inside Deliver and
 // keeps what it has learned while there is no connection.
 type Lane interface {
 	// Deliver attempts a prefix of batch in order and sets the Result of each item
@@ -49,7 +49,7 @@ type Item struct {
 // A Result is what came of an item. The zero value says that it was not sent.
 type Result struct {
 	Verdict  Verdict
-	Blame    Blame         // whom a Retry pauses
+	Blame    Blame         // Retry: who has to pause before another attempt
 	Sent     bool          // a byte of the event may have reached the subscriber
 	Answered bool          // a byte of reply came
 	After    time.Duration // Retry: not before this, as the subscriber asked; 0: it did not
@@ -75,7 +75,8 @@ func (v Verdict) String() string {
 	return [...]string{"not sent", "delivered", "unconfirmed", "retry", "rejected", "gone"}[v]
 }
 
-// Blame says who has to pause after a [Retry].
+// Blame says where the cause of a [Retry] lies: who has to pause before another
+// attempt makes sense.
 type Blame uint8
 
 // Who can be blamed.

@@ -39,7 +39,6 @@ const (
 // An Engine delivers. It is the [queue.Deliverer]; [New] makes one.
 type Engine struct {
 	log     *slog.Logger
-	dismiss func(event string, s evid.Socket) error
 	workers sync.WaitGroup
 
 	mu     sync.Mutex
@@ -51,10 +50,9 @@ type Engine struct {
 
 var _ queue.Deliverer = (*Engine)(nil)
 
-// New returns an engine. It calls dismiss to end the subscription of a
-// subscriber that answered that it is gone.
-func New(dismiss func(event string, s evid.Socket) error, log *slog.Logger) *Engine {
-	return &Engine{log: log, dismiss: dismiss, lanes: make(map[string]*lane)}
+// New returns an engine.
+func New(log *slog.Logger) *Engine {
+	return &Engine{log: log, lanes: make(map[string]*lane)}
 }
 
 // Attach implements [queue.Deliverer].

@@ -154,7 +154,7 @@ func inBubble(t *testing.T, test func(f *fixture)) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fixture{T: t, network: new(network)}
 		log := slog.New(slog.NewTextHandler(&f.log, nil))
-		f.engine = delivery.New(func(event string, s evid.Socket) error { return f.Dismiss(event, s) }, log)
+		f.engine = delivery.New(log)
 		f.queue = queue.New(queue.DefaultParams(), f.engine)
 		f.Interface = evid.New(evid.Options{Keeper: f.queue, Transports: []evid.Transport{f.network}, AutoRegister: true})
 		test(f)
@@ -455,9 +455,9 @@ func TestGoneAndStays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := new(network)
 		log := slog.New(slog.DiscardHandler)
-		engine := delivery.New(func(string, evid.Socket) error { return errors.New("disk full") }, log)
+		engine := delivery.New(log)
 		q := queue.New(queue.DefaultParams(), engine)
-		i := evid.New(evid.Options{Keeper: q, Transports: []evid.Transport{n}, AutoRegister: true})
+		i := evid.New(evid.Options{Keeper: stubborn{q}, Transports: []evid.Transport{n}, AutoRegister: true})
 		if err := i.Subscribe("E_A", "net:h/gone", evid.Never); err != nil {
 			t.Fatal(err)
 		}
@@ -510,3 +510,8 @@ func TestClose(t *testing.T) {
 		f.wantCounts(evid.Counts{Accepted: 6, Delivered: 1, Waiting: 5})
 	})
 }
+
+// stubborn is a keeper that cannot end subscriptions.
+type stubborn struct{ *queue.Queue }
+
+func (stubborn) CloseSub(string, string, evid.Close) error { return errors.New("disk full") }

@@ -49,8 +49,8 @@ func (l *lane) startLocked() {
 		return
 	}
 	s := &session{lane: l, conn: l.resting}
-	s.patience = time.AfterFunc(patience, s.runOut)
-	s.patience.Stop()
+	s.timer = time.AfterFunc(patience, s.runOut)
+	s.timer.Stop()
 	l.resting = nil
 	l.current = s
 	l.sessions = append(l.sessions, s)
@@ -77,9 +77,9 @@ func (l *lane) abandon() {
 
 // A session is a goroutine that serves a lane over one connection.
 type session struct {
-	lane     *lane
-	patience *time.Timer  // of the call under way
-	batch    [1]evid.Item // the call under way
+	lane  *lane
+	timer *time.Timer  // of the patience of others; made once, armed by each call
+	batch [1]evid.Item // the call under way
 
 	// Guarded by the lane's lock.
 	conn     evid.Lane   // nil until the first call
@@ -133,7 +133,7 @@ func (s *session) look() (next *subscriber, goesOn bool) {
 	l := s.lane
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.abandoned || !s.currentLocked() {
+	if l.abandoned || !s.claimLocked() {
 		return nil, false
 	}
 	if len(l.ready) > 0 {
@@ -143,9 +143,9 @@ func (s *session) look() (next *subscriber, goesOn bool) {
 	return next, true
 }
 
-// currentLocked reports whether s is the session that takes from ready. A
-// session that comes back while the current one is held up takes over.
-func (s *session) currentLocked() bool {
+// claimLocked makes s the current session if there is none or if that is held
+// up, and reports whether s is the current one.
+func (s *session) claimLocked() bool {
 	if current := s.lane.current; current == nil || current.late {
 		s.lane.current = s
 	}
@@ -208,7 +208,7 @@ func (s *session) serve(to *subscriber) {
 	}
 	s.batch[0] = evid.Item{Event: events[0], Socket: sub.Socket, Attempt: 1}
 	s.call(to, sub)
-	to.settle(&s.batch[0])
+	to.settle(&s.batch[0], sub)
 	s.batch[0] = evid.Item{}
 	to.lane.enqueue(to)
 }
@@ -228,9 +228,9 @@ func (s *session) call(to *subscriber, sub evid.Subscription) {
 	s.since, s.serving = time.Now(), to
 	l.mu.Unlock()
 
-	s.patience.Reset(patience)
+	s.timer.Reset(patience)
 	conn.Deliver(time.Time{}, s.batch[:])
-	s.patience.Stop()
+	s.timer.Stop()
 
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -53,7 +53,7 @@ func (s *subscriber) giveBack() {
 }
 
 // settle tells the queue what became of an item.
-func (s *subscriber) settle(item *evid.Item) {
+func (s *subscriber) settle(item *evid.Item, sub evid.Subscription) {
 	r := &item.Result
 	s.report(item)
 	var outcome queue.Outcome
@@ -76,7 +76,7 @@ func (s *subscriber) settle(item *evid.Item) {
 	case evid.Gone:
 		// This and what else waits for it is abandoned by the queue, unless it
 		// has subscribed again since.
-		if err := s.engine.dismiss(item.Event.Name, item.Socket); err != nil {
+		if err := sub.Dismiss(); err != nil {
 			s.engine.log.Error("dismiss subscriber", "event", item.Event.Name, "socket", item.Socket, "err", err)
 			outcome.Dead, outcome.Err = 1, err // not again and again
 		}

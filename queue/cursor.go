@@ -20,15 +20,15 @@ type Cursor struct {
 	open     bool
 	parkedAt int // index in list.parked, or notParked
 
-	// What is left to deliver: the spans in order. pos is in the first of them. A subscriber that expired and subscribed again has two, with
-	// a gap that it was not subscribed for.
+	// What is left to deliver, in order; pos is in the first span. Each time that a
+	// subscriber expires and comes back after a gap there is one more.
 	spans  []span
 	pos    uint64 // ordinal of the next event that is not done, or nowhere
 	handed uint64 // events from pos on that Next has handed out, all of the first span
 
-	counts   evid.Counts // all but Accepted and Waiting: those are differences
-	ended    uint64      // events accepted in spans that have ended
-	attempts *attempts   // of the raiser that waits for the only event there is; nil: nobody does
+	counts evid.Counts // all but Accepted and Waiting: those are differences
+	ended  uint64      // events accepted in spans that have ended
+	raise  *syncRaise  // who waits for the only event there is; nil: nobody
 }
 
 // A span is a range of ordinals, without to.
@@ -103,9 +103,9 @@ func (c *Cursor) openLocked(s evid.Subscription) {
 	}
 }
 
-// closeLocked ends what is accepted. It reports whether the cursor has come to
-// its end with that: then it is no longer in the list, and its Reader is to be
-// told.
+// closeLocked stops accepting events for the subscriber. It reports whether
+// nothing was left either: the cursor is then out of the list, and its Reader has
+// to be told.
 func (c *Cursor) closeLocked(why evid.Close) (retired bool) {
 	l := c.list
 	if c.open {
@@ -277,9 +277,9 @@ func (c *Cursor) Done(o Outcome) {
 
 // resolveLocked tells the raiser that waits for this cursor, if there is one.
 func (c *Cursor) resolveLocked(err error) {
-	if c.attempts != nil {
-		c.attempts.resolve(c.sub.Socket, err)
-		c.attempts = nil
+	if c.raise != nil {
+		c.raise.resolve(c.sub.Socket, err)
+		c.raise = nil
 	}
 }
 

@@ -93,7 +93,6 @@ type list struct {
 	open    int                // cursors that accept
 	sync    int                // of these: with a raiser that waits
 	parked  []*Cursor          // cursors to wake
-	spare   []*Cursor          // empty, for parked
 	retired evid.Counts        // of cursors that are no more
 
 	// Each cursor that has something left is counted where it stands: before the
@@ -127,16 +126,16 @@ func (q *Queue) findOrMake(event string) (*list, error) {
 
 // Accept implements [evid.Keeper].
 func (q *Queue) Accept(ctx context.Context, e *evid.Event) (kept bool, err error) {
-	kept, attempts, err := q.accept(e)
-	if attempts != nil {
-		err = attempts.wait(ctx, q.closed)
+	kept, raise, err := q.accept(e)
+	if raise != nil {
+		err = raise.wait(ctx, q.closed)
 	}
 	return kept, err
 }
 
-// accept keeps an event and wakes those that it is for. It returns the attempts
-// that the raiser has to wait for; nil: none.
-func (q *Queue) accept(e *evid.Event) (kept bool, attempts *attempts, err error) {
+// accept keeps an event and wakes those that it is for. It returns what the raiser
+// has to wait for; nil: nothing.
+func (q *Queue) accept(e *evid.Event) (kept bool, raise *syncRaise, err error) {
 	q.mu.RLock()
 	defer q.mu.RUnlock()
 	if q.refuses {
@@ -151,7 +150,7 @@ func (q *Queue) accept(e *evid.Event) (kept bool, attempts *attempts, err error)
 		l.mu.Unlock()
 		return false, nil, nil
 	}
-	attempts, err = l.expectLocked()
+	raise, err = l.expectLocked()
 	if err != nil {
 		l.mu.Unlock()
 		return false, nil, err
@@ -160,7 +159,7 @@ func (q *Queue) accept(e *evid.Event) (kept bool, attempts *attempts, err error)
 	e.Time = time.Now()
 	l.appendLocked(e)
 	woken := l.parked
-	l.parked, l.spare = l.spare, nil
+	l.parked = nil
 	for _, c := range woken {
 		c.parkedAt = notParked
 	}
@@ -169,13 +168,7 @@ func (q *Queue) accept(e *evid.Event) (kept bool, attempts *attempts, err error)
 	for _, c := range slices.Backward(woken) { // the newest subscriber first, as OpenSIPS
 		c.reader.Wake()
 	}
-	if len(woken) > 0 {
-		clear(woken)
-		l.mu.Lock()
-		l.spare = woken[:0]
-		l.mu.Unlock()
-	}
-	return true, attempts, nil
+	return true, raise, nil
 }
 
 // appendLocked appends an event and keeps the list within its limits.
@@ -309,18 +302,18 @@ func (q *Queue) Totals() evid.Counts {
 	return total
 }
 
-// Attempts are those that one raiser waits for, at synchronous subscribers. The
-// list's lock guards them until done is closed.
-type attempts struct {
+// A syncRaise is a raiser that waits for one attempt at each synchronous
+// subscriber. The list's lock guards it until done is closed.
+type syncRaise struct {
 	pending int
 	errs    []error
 	done    chan struct{} // closed when nothing is pending
 }
 
-// expectLocked returns what the raiser of the next event has to wait for: nil
-// without synchronous subscribers. It is an error if something waits before the
+// expectLocked returns what the raiser of the next event has to wait for, of which
+// the cursors know: nil without synchronous subscribers. It is an error if something waits before the
 // event at one of them.
-func (l *list) expectLocked() (*attempts, error) {
+func (l *list) expectLocked() (*syncRaise, error) {
 	if l.sync == 0 {
 		return nil, nil
 	}
@@ -338,27 +331,27 @@ func (l *list) expectLocked() (*attempts, error) {
 	if errs != nil {
 		return nil, errors.Join(errs...)
 	}
-	a := &attempts{pending: len(waiting), done: make(chan struct{})}
+	r := &syncRaise{pending: len(waiting), done: make(chan struct{})}
 	for _, c := range waiting {
-		c.attempts = a
+		c.raise = r
 	}
-	return a, nil
+	return r, nil
 }
 
 // resolve tells what became of one of the attempts.
-func (a *attempts) resolve(s evid.Socket, err error) {
+func (r *syncRaise) resolve(s evid.Socket, err error) {
 	if err != nil {
-		a.errs = append(a.errs, fmt.Errorf("subscriber %q: %w", s, err))
+		r.errs = append(r.errs, fmt.Errorf("subscriber %q: %w", s, err))
 	}
-	if a.pending--; a.pending == 0 {
-		close(a.done)
+	if r.pending--; r.pending == 0 {
+		close(r.done)
 	}
 }
 
-func (a *attempts) wait(ctx context.Context, closed <-chan struct{}) error {
+func (r *syncRaise) wait(ctx context.Context, closed <-chan struct{}) error {
 	select {
-	case <-a.done:
-		return errors.Join(a.errs...)
+	case <-r.done:
+		return errors.Join(r.errs...)
 	case <-ctx.Done():
 		return fmt.Errorf("wait for synchronous subscribers: %w", context.Cause(ctx))
 	case <-closed:

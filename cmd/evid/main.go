@@ -94,7 +94,7 @@ func printHelp(options kong.HelpOptions, ctx *kong.Context) error {
 // release, they have their usual effect.
 func interrupts() (first, second context.Context, release func()) {
 	stop := []os.Signal{syscall.SIGINT, syscall.SIGTERM}
-	if !signal.Ignored(syscall.SIGHUP) { // it is under nohup
+	if !signal.Ignored(syscall.SIGHUP) { // else it runs under nohup
 		stop = append(stop, syscall.SIGHUP)
 	}
 	signals := make(chan os.Signal, 2)

@@ -53,7 +53,7 @@ func (cmd *receiveCmd) Run(con *console) error {
 	}
 	fmt.Fprintf(con.stderr, "listening on %s\n", r.Addr())
 	<-interrupted.Done()
-	release() // a second signal ends it, whoever does not read what it prints
+	release() // a second signal kills it, should Stop hang because nobody reads its output
 	r.Stop()
 	return nil
 }

@@ -8,8 +8,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net/url"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -31,13 +31,13 @@ type Options struct {
 
 // A Daemon is a running evid. [New] makes one.
 type Daemon struct {
-	log    *slog.Logger
-	logEnd io.Closer
-	events *evid.Interface
-	queue  *queue.Queue
-	engine *delivery.Engine
-	http   *httpd.Server // nil: module mi_http is not loaded
-	miBase url.URL       // of http: scheme and path
+	log        *slog.Logger
+	logEnd     io.Closer
+	events     *evid.Interface
+	queue      *queue.Queue
+	engine     *delivery.Engine
+	transports []transports
+	http       *httpd.Server // nil: module mi_http is not loaded
 }
 
 // New reads the configuration and builds what it asks for; nothing runs yet. What
@@ -79,9 +79,9 @@ func build(s *settings, opts Options, log *slog.Logger, level *logLevel) (*Daemo
 			return nil, fmt.Errorf("module %s: %w", m.name, err)
 		}
 		schemes = append(schemes, t.Schemes()...)
+		d.transports = append(d.transports, t)
 	}
-	dismiss := func(event string, socket evid.Socket) error { return d.events.Dismiss(event, socket) }
-	d.engine = delivery.New(dismiss, d.log)
+	d.engine = delivery.New(d.log)
 	d.queue = queue.New(s.queue, d.engine)
 	d.events = evid.New(evid.Options{Keeper: d.queue, Transports: schemes, AutoRegister: s.evi.autoRegister})
 	for _, event := range s.evi.register {
@@ -106,27 +106,22 @@ func (d *Daemon) buildMI(s *settings, info mi.Info) error {
 	var statistics mi.Statistics
 	statistics.AddProcess(info.Started)
 	statistics.Add("evi", d.statistics)
-	table, err := mi.NewTable(mi.EventCommands(d.events)...)
-	if err == nil {
-		err = table.Add(mi.CoreCommands(info)...)
+	table, err := mi.NewTable(slices.Concat(mi.EventCommands(d.events), mi.CoreCommands(info), statistics.Commands())...)
+	if err != nil {
+		return err
 	}
-	if err == nil {
-		err = table.Add(statistics.Commands()...)
-	}
-	if err == nil {
-		d.http, err = httpd.New(s.httpd, table, d.log)
-	}
-	d.miBase = url.URL{Scheme: "http", Path: "/" + s.httpd.Root}
-	if s.httpd.TLSCert != "" {
-		d.miBase.Scheme = "https"
-	}
+	d.http, err = httpd.New(s.httpd, table, d.log)
 	return err
 }
 
-// statistics is the group evi. Of what was accepted, that is counted for each
-// subscriber, delivered, dead, dropped, abandoned and waiting are the parts.
+// statistics is the group evi. Accepted counts an event once for each subscriber;
+// it is the sum of delivered, dead, dropped, abandoned and waiting.
 func (d *Daemon) statistics() []mi.Statistic {
 	total := d.queue.Totals()
+	var replaced uint64
+	for _, t := range d.transports {
+		replaced += t.Replaced()
+	}
 	return []mi.Statistic{
 		{Name: "raised", Value: d.events.Raised(), Incremental: true},
 		{Name: "accepted", Value: total.Accepted, Incremental: true},
@@ -137,6 +132,7 @@ func (d *Daemon) statistics() []mi.Statistic {
 		{Name: "dead", Value: total.Dead, Incremental: true},
 		{Name: "dropped", Value: total.Dropped, Incremental: true},
 		{Name: "abandoned", Value: total.Abandoned, Incremental: true},
+		{Name: "replaced", Value: replaced, Incremental: true},
 		{Name: "waiting", Value: total.Waiting},
 		{Name: "subscribers", Value: uint64(d.events.SubscriberCount())},
 	}
@@ -158,7 +154,7 @@ func (d *Daemon) MIURL() string {
 	if d.http == nil {
 		return ""
 	}
-	return d.miBase.Scheme + "://" + d.http.Addr().String() + d.miBase.Path
+	return d.http.URL()
 }
 
 // Events is the Event Interface, for events that this program itself raises.
@@ -172,16 +168,16 @@ func (d *Daemon) Stop(ctx context.Context) error {
 	d.events.Close()
 	d.queue.Refuse()
 	var errMI error
-	var mi sync.WaitGroup
+	var stopping sync.WaitGroup
 	if d.http != nil {
-		mi.Go(func() { errMI = d.http.Stop(ctx) }) // beside draining: a command may wait for an attempt
+		stopping.Go(func() { errMI = d.http.Stop(ctx) }) // beside draining: a command may wait for an attempt
 	}
 	if err := d.engine.Drain(ctx); err != nil {
 		d.log.Debug("stop without having delivered everything", "err", err)
 	}
 	d.engine.Close()
 	d.queue.Close()
-	mi.Wait()
+	stopping.Wait()
 	err := errors.Join(errMI, d.reportLost())
 	d.notice("stopped")
 	return errors.Join(err, d.logEnd.Close())
@@ -198,7 +194,7 @@ func (d *Daemon) reportLost() error {
 		}
 	}
 	if lost > 0 {
-		return fmt.Errorf("stop: events that are lost, for they were not delivered: %d", lost)
+		return fmt.Errorf("stop: events lost, not delivered in time: %d", lost)
 	}
 	return nil
 }

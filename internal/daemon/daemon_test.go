@@ -50,7 +50,7 @@ func TestCheck(t *testing.T) {
 			"<config>:1:29: evi: register: expected a name of 1 to 64 bytes without blanks, control characters and ';'",
 		},
 		{"log level", testConfig + "log_level=5", "", `<config>:8:11: log_level: expected an integer from -3 to 4, got "5"`},
-		{"switch", testConfig + `stderror_enabled="maybe"`, "", `<config>:8:18: stderror_enabled: expected yes or no, got "maybe"`},
+		{"switch", testConfig + `stderror_enabled="maybe"`, "", `<config>:8:18: stderror_enabled: expected an integer, got "maybe"`},
 		{"beyond loopback", testConfig + `modparam("httpd", "ip", "0.0.0.0")`, "", "auth_token"},
 		{
 			"no such file", testConfig + `modparam("event_xmlrpc", "tls_ca", "/no/such")`, "",
@@ -163,7 +163,7 @@ func TestStop(t *testing.T) {
 	<-reached
 	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
 	defer cancel()
-	if err := d.Stop(ctx); err == nil || err.Error() != "stop: events that are lost, for they were not delivered: 1" {
+	if err := d.Stop(ctx); err == nil || err.Error() != "stop: events lost, not delivered in time: 1" {
 		t.Errorf("Stop: %v", err)
 	}
 	if err := <-raised; !errors.Is(err, evid.ErrClosed) {

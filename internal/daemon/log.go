@@ -31,26 +31,9 @@ func (p *logParams) globals() []modparam.Param {
 			Name: "log_level", Value: modparam.Int(&p.level, -3, 4),
 			Usage: "-3 alerts, -2 critical, -1 errors, 1 warnings, 2 notices, 3 information, 4 debugging",
 		},
-		{Name: "stderror_enabled", Value: yesNo(&p.stderr), Usage: "log to standard error"},
-		{Name: "syslog_enabled", Value: yesNo(&p.syslog), Usage: "log to syslog"},
+		{Name: "stderror_enabled", Value: modparam.Bool(&p.stderr), Usage: "log to standard error"},
+		{Name: "syslog_enabled", Value: modparam.Bool(&p.syslog), Usage: "log to syslog"},
 	}
-}
-
-// yesNo is a global that is switched with yes and no, on and off, 1 and 0.
-func yesNo(p *bool) modparam.Value {
-	get := func() string { return map[bool]string{true: "yes", false: "no"}[*p] }
-	set := func(text string) error {
-		switch text {
-		case "yes", "on", "true", "enabled", "1":
-			*p = true
-		case "no", "off", "false", "disabled", "0":
-			*p = false
-		default:
-			return fmt.Errorf("expected yes or no, got %q", text)
-		}
-		return nil
-	}
-	return modparam.Func(modparam.Either, get, set)
 }
 
 // A logLevel is the level of the log, which MI can change.

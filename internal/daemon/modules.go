@@ -24,6 +24,7 @@ type module struct {
 // transports are what a transport module has built.
 type transports interface {
 	Schemes() []evid.Transport
+	Replaced() uint64 // characters of events that could not be sent as they were
 }
 
 // settings are what a configuration sets, before anything is built of it.

@@ -29,6 +29,7 @@ const (
 type Server struct {
 	http http.Server
 	addr string
+	path string // of MI: "/mi"
 	log  *slog.Logger
 
 	listener net.Listener
@@ -59,6 +60,7 @@ func New(params Params, table *mi.Table, log *slog.Logger) (*Server, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &Server{
 		addr:   net.JoinHostPort(params.IP, strconv.Itoa(params.Port)),
+		path:   "/" + params.Root,
 		log:    log,
 		conns:  newConnections(),
 		hangUp: cancel,
@@ -129,6 +131,15 @@ func (s *Server) serve() error {
 		return s.http.ServeTLS(s.listener, "", "")
 	}
 	return s.http.Serve(s.listener)
+}
+
+// URL is where MI is reached, after [Server.Start].
+func (s *Server) URL() string {
+	scheme := "http"
+	if s.http.TLSConfig != nil {
+		scheme = "https"
+	}
+	return scheme + "://" + s.listener.Addr().String() + s.path
 }
 
 // Addr returns the address that the server listens on, after [Server.Start].

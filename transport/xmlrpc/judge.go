@@ -161,8 +161,8 @@ func isAlert(err error) bool {
 }
 
 func isTimeout(err error) bool {
-	var netErr net.Error
-	return errors.Is(err, os.ErrDeadlineExceeded) || (errors.As(err, &netErr) && netErr.Timeout())
+	netErr, ok := errors.AsType[net.Error](err)
+	return ok && netErr.Timeout()
 }
 
 // reason strips the addresses from an error of package net: whose port it was

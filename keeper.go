@@ -13,8 +13,9 @@ const Never time.Duration = math.MaxInt64
 type Subscription struct {
 	Event     string
 	Socket    Socket
-	Transport Transport // which parsed the socket
-	Sync      bool      // a raise waits for one attempt at this subscriber
+	Transport Transport    // which parsed the socket
+	Sync      bool         // a raise waits for one attempt at this subscriber
+	Dismiss   func() error // ends the subscription: the subscriber answered that it is gone
 }
 
 // A Keeper keeps the events that were raised until they are delivered: the
@@ -32,7 +33,8 @@ type Keeper interface {
 	// For a subscriber that is already known it replaces socket and options, also
 	// for what still waits.
 	OpenSub(s Subscription) error
-	// CloseSub ends what is accepted for a subscriber. Unknown ones are ignored.
+	// CloseSub ends what is accepted for a subscriber. Unknown ones are ignored. After
+	// an error the subscription is still open.
 	CloseSub(event, key string, why Close) error
 }
 
