@@ -112,7 +112,7 @@ func (s *subscriber) report(item *evid.Item) {
 // reportSilence tells the operator of a receiver that may never answer.
 func (s *subscriber) reportSilence(item *evid.Item) {
 	const enough = 3
-	if !item.Result.Sent || item.Result.Answered {
+	if !item.Result.Sent || item.Result.Answered || item.Result.Blame == evid.TheDestination {
 		s.silent = 0
 		return
 	}

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 	"unicode/utf8"
 
 	"github.com/alecthomas/kong"
@@ -33,9 +34,17 @@ func run(args []string, con *console) int {
 		return exitDone
 	}
 	f := explain(err)
-	fmt.Fprintf(con.stderr, "evid: %v\n", f.err)
-	if f.hint != "" {
-		fmt.Fprintf(con.stderr, "hint: %s\n", f.hint)
+	printed := make(chan struct{})
+	go func() {
+		defer close(printed)
+		fmt.Fprintf(con.stderr, "evid: %v\n", f.err)
+		if f.hint != "" {
+			fmt.Fprintf(con.stderr, "hint: %s\n", f.hint)
+		}
+	}()
+	select {
+	case <-printed:
+	case <-time.After(time.Second): // nobody reads it, and it must not keep the process
 	}
 	return f.code
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os/signal"
 	"syscall"
 	"time"
 
@@ -18,7 +19,7 @@ type runCmd struct {
 
 // Help is what "evid run --help" adds.
 func (*runCmd) Help() string {
-	return "SIGTERM or SIGINT stops it once what waits has been delivered; a second one stops it at once."
+	return "SIGTERM, SIGINT or SIGHUP stops it once what waits has been delivered; a second one stops it at once."
 }
 
 // Validate checks what kong cannot.
@@ -41,6 +42,7 @@ func (cmd *runCmd) Run(con *console) error {
 		_, err := fmt.Fprint(con.stdout, daemon.DefaultConfig())
 		return err
 	}
+	signal.Ignore(syscall.SIGPIPE) // who reads the log may go; what waits is delivered all the same
 	stop, abort, release := interrupts()
 	defer release()
 	name := ""

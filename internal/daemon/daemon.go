@@ -32,7 +32,7 @@ type Options struct {
 // A Daemon is a running evid. [New] makes one.
 type Daemon struct {
 	log        *slog.Logger
-	logEnd     io.Closer
+	logEnd     logWriters
 	events     *evid.Interface
 	queue      *queue.Queue
 	engine     *delivery.Engine
@@ -57,7 +57,8 @@ func New(opts Options) (*Daemon, error) {
 	}
 	d, err := build(s, opts, log, level)
 	if err != nil {
-		return nil, errors.Join(err, logEnd.Close())
+		logEnd.close()
+		return nil, err
 	}
 	d.logEnd = logEnd
 	for _, w := range warnings {
@@ -138,10 +139,11 @@ func (d *Daemon) statistics() []mi.Statistic {
 	}
 }
 
-// Start begins to listen.
+// Start begins to listen. After an error the daemon is at its end.
 func (d *Daemon) Start() error {
 	if d.http != nil {
 		if err := d.http.Start(); err != nil {
+			d.logEnd.close()
 			return err
 		}
 		d.notice("MI over HTTP is ready", "url", d.MIURL())
@@ -180,7 +182,8 @@ func (d *Daemon) Stop(ctx context.Context) error {
 	stopping.Wait()
 	err := errors.Join(errMI, d.reportLost())
 	d.notice("stopped")
-	return errors.Join(err, d.logEnd.Close())
+	d.logEnd.close()
+	return err
 }
 
 // reportLost logs the events that nobody will deliver any more.

@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -65,38 +64,41 @@ func (l *logLevel) SetLevel(level int) {
 }
 
 // newLogger returns a logger, and what to close when it is no longer used.
-func newLogger(p logParams, stderr io.Writer, level *logLevel) (*slog.Logger, io.Closer, error) {
+func newLogger(p logParams, stderr io.Writer, level *logLevel) (*slog.Logger, logWriters, error) {
 	level.SetLevel(p.level)
 	var handlers []slog.Handler
-	var open closers
-	if p.stderr {
-		if file, ok := stderr.(*os.File); ok { // others do not block
-			w := newLogWriter(file)
-			stderr, open = w, append(open, w)
-		}
-		handlers = append(handlers, slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: &level.slog, ReplaceAttr: nameNotice}))
-	}
+	var writers logWriters
 	if p.syslog {
 		daemon, err := syslog.New(syslog.LOG_DAEMON|syslog.LOG_NOTICE, "evid")
 		if err != nil {
-			return nil, nil, errors.Join(fmt.Errorf("open syslog: %w", err), open.Close())
+			return nil, nil, fmt.Errorf("open syslog: %w", err)
 		}
 		w := newLogWriter(daemon)
-		open = append(open, w, daemon)
+		writers = append(writers, w)
 		handlers = append(handlers, slog.NewTextHandler(w, &slog.HandlerOptions{Level: &level.slog, ReplaceAttr: withoutTime}))
 	}
-	return slog.New(slog.NewMultiHandler(handlers...)), open, nil
+	if p.stderr {
+		if file, ok := stderr.(*os.File); ok { // others do not block
+			w := newLogWriter(keepOpen{file})
+			stderr, writers = w, append(writers, w)
+		}
+		handlers = append(handlers, slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: &level.slog, ReplaceAttr: nameNotice}))
+	}
+	return slog.New(slog.NewMultiHandler(handlers...)), writers, nil
 }
 
-// closers are closed in their order.
-type closers []io.Closer
+// keepOpen is for standard error: it is not the logger's to close.
+type keepOpen struct{ io.Writer }
 
-func (c closers) Close() error {
-	var errs []error
-	for _, closer := range c {
-		errs = append(errs, closer.Close())
+func (keepOpen) Close() error { return nil }
+
+// logWriters are those of one logger.
+type logWriters []*logWriter
+
+func (ws logWriters) close() {
+	for _, w := range ws {
+		w.close()
 	}
-	return errors.Join(errs...)
 }
 
 func nameNotice(_ []string, a slog.Attr) slog.Attr {

@@ -19,16 +19,16 @@ const (
 // A logWriter writes lines to where writing can block: a pipe that nobody reads,
 // a terminal that is stopped. Who logs never waits for that.
 type logWriter struct {
-	to    io.Writer
+	to    io.WriteCloser
 	lost  atomic.Uint64
-	ended chan struct{} // closed when the last line is written
+	ended chan struct{} // closed when the last line is written and to is closed
 
 	mu     sync.Mutex
 	lines  chan []byte
 	closed bool
 }
 
-func newLogWriter(to io.Writer) *logWriter {
+func newLogWriter(to io.WriteCloser) *logWriter {
 	w := &logWriter{to: to, lines: make(chan []byte, maxLogLines), ended: make(chan struct{})}
 	go w.run() // until Close
 	return w
@@ -42,6 +42,7 @@ func (w *logWriter) run() {
 		}
 		_, _ = w.to.Write(line) // where could its error be logged?
 	}
+	w.to.Close()
 }
 
 // Write implements [io.Writer]: one line.
@@ -59,8 +60,9 @@ func (w *logWriter) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// Close writes the lines that wait. If nobody reads them it gives up.
-func (w *logWriter) Close() error {
+// close writes the lines that wait and closes what they go to. If nobody reads
+// them it gives up, and there is nobody to be told.
+func (w *logWriter) close() {
 	w.mu.Lock()
 	if !w.closed {
 		w.closed = true
@@ -71,8 +73,6 @@ func (w *logWriter) Close() error {
 	defer patience.Stop()
 	select {
 	case <-w.ended:
-		return nil
 	case <-patience.C:
-		return fmt.Errorf("write the log: nobody reads it")
 	}
 }

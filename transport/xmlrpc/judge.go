@@ -130,9 +130,6 @@ func (s *socket) judgeBroken(err error, answered bool) evid.Result {
 		result.Detail = fmt.Sprintf("no reply within %v", s.opts.Timeout)
 	case errors.Is(err, errNotHTTP):
 		result.Detail = line(err.Error())
-	case isAlert(err):
-		result.Blame = evid.TheDestination
-		result.Detail = reason(err).Error()
 	case errors.Is(err, io.EOF):
 		result.Detail = errEarly.Error()
 	default:
@@ -153,11 +150,14 @@ func (s *socket) judgeUnwritten(err error) evid.Result {
 	return result
 }
 
-// isAlert reports whether the server ended the connection for a reason of TLS.
-// With TLS 1.3 a client certificate is refused only after the handshake.
-func isAlert(err error) bool {
-	opErr, ok := errors.AsType[*net.OpError](err)
-	return ok && opErr.Op == "remote error"
+// judgeRefused says what it means that a new TLS connection ended without a
+// reply: with TLS 1.3 a server that wants another client certificate says so, or
+// just ends, only after the handshake.
+func (s *socket) judgeRefused(err error) evid.Result {
+	result := s.judgeBroken(err, false)
+	result.Blame = evid.TheDestination
+	result.Detail += " (is the client certificate the one it wants?)"
+	return result
 }
 
 func isTimeout(err error) bool {

@@ -65,31 +65,39 @@ func (l *lane) Deliver(deadline time.Time, batch []evid.Item) {
 // may have been closed by the server meanwhile: if not a byte of reply comes over
 // it, the request is sent once more over a new one.
 func (l *lane) call(s *socket, deadline time.Time) evid.Result {
-	sent := false
+	var end time.Time // zero: nothing was sent yet
 	for {
 		conn, reused, err := l.connect(s, deadline)
 		if err != nil {
 			result := s.judgeDial(l.address, err)
-			result.Sent = sent
+			result.Sent = !end.IsZero()
 			return l.unlessClosed(result)
 		}
-		rep, err := l.exchange(conn)
-		sent = true
+		if end.IsZero() {
+			end = earlier(time.Now().Add(s.opts.Timeout), deadline)
+		}
+		rep, err := l.exchange(conn, end)
 		if err != nil || !rep.keepalive || !s.opts.Keepalive || time.Since(l.dialled) > maxAge {
 			l.disconnect()
 		}
+		answered := l.replies.started()
 		switch {
 		case err == nil, rep.status != 0 && rep.status/100 != 2:
 			return s.judge(&rep) // a status that is no success needs no whole body
-		case reused && !l.replies.started() && !isTimeout(err):
+		case reused && !answered && !isTimeout(err):
 			continue
+		case s.tls && !answered && !isTimeout(err):
+			return l.unlessClosed(s.judgeRefused(err))
 		default:
-			return l.unlessClosed(s.judgeBroken(err, l.replies.started()))
+			return l.unlessClosed(s.judgeBroken(err, answered))
 		}
 	}
 }
 
-func (l *lane) exchange(conn net.Conn) (reply, error) {
+func (l *lane) exchange(conn net.Conn, end time.Time) (reply, error) {
+	if err := conn.SetDeadline(end); err != nil {
+		return reply{}, err
+	}
 	_, errWrite := conn.Write(l.request)
 	rep, err := l.replies.read(conn) // also after a failed write: a server may refuse a request before its end
 	if err != nil && errWrite != nil && !l.replies.started() {
@@ -116,10 +124,10 @@ func earlier(a, b time.Time) time.Time {
 	return b
 }
 
-// connect returns a connection whose deadline is that of a call: the one there
-// is, or a new one.
+// connect returns a connection without a deadline: the one there is, or a new
+// one.
 func (l *lane) connect(s *socket, deadline time.Time) (conn net.Conn, reused bool, err error) {
-	if conn, err := l.reuse(s, deadline); conn != nil || err != nil {
+	if conn, err := l.reuse(); conn != nil || err != nil {
 		return conn, true, err
 	}
 	ctx, cancel := context.WithDeadline(context.Background(), earlier(time.Now().Add(s.opts.ConnectTimeout), deadline))
@@ -144,12 +152,12 @@ func (l *lane) connect(s *socket, deadline time.Time) (conn net.Conn, reused boo
 		return nil, false, err
 	}
 	l.conn, l.stale, l.dialled = conn, newStaleCheck(conn), time.Now()
-	return conn, false, conn.SetDeadline(earlier(time.Now().Add(s.opts.Timeout), deadline))
+	return conn, false, nil
 }
 
 // reuse returns the connection that was used before; nil if there is none that
 // can be used.
-func (l *lane) reuse(s *socket, deadline time.Time) (net.Conn, error) {
+func (l *lane) reuse() (net.Conn, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
@@ -158,8 +166,7 @@ func (l *lane) reuse(s *socket, deadline time.Time) (net.Conn, error) {
 	if l.conn == nil {
 		return nil, nil
 	}
-	err := l.conn.SetDeadline(earlier(time.Now().Add(s.opts.Timeout), deadline))
-	if err != nil || l.stale.isStale() {
+	if l.conn.SetDeadline(time.Time{}) != nil || l.stale.isStale() {
 		l.conn.Close()
 		l.conn = nil
 	}
@@ -225,6 +232,7 @@ func (l *lane) send(s *socket, deadline time.Time) evid.Result {
 		<-l.slots
 		return l.unlessClosed(s.judgeDial(l.address, err))
 	}
+	conn.SetDeadline(earlier(time.Now().Add(s.opts.Timeout), deadline))
 	_, err = conn.Write(l.request)
 	if err == nil {
 		err = conn.(interface{ CloseWrite() error }).CloseWrite() // *net.TCPConn and *tls.Conn have it

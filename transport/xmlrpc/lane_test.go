@@ -2,6 +2,7 @@ package xmlrpc
 
 import (
 	"bufio"
+	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
@@ -69,7 +70,7 @@ func (s *testServer) request(r *bufio.Reader) (*http.Request, bool) {
 	return request, true
 }
 
-func answer(conn net.Conn) {
+func answer(conn io.Writer) {
 	fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(methodResponse), methodResponse)
 }
 
@@ -306,30 +307,81 @@ func TestUnconfirmed(t *testing.T) {
 	}
 }
 
-// What comes over a connection between two calls is not the reply to the second.
+// What comes over a connection between two calls is not the reply to the second,
+// also when it came together with the reply to the first.
 func TestUnaskedBytes(t *testing.T) {
-	sent := make(chan struct{}, 1)
-	s := serve(t, "tcp", "127.0.0.1:0",
-		func(s *testServer, conn net.Conn, r *bufio.Reader) {
-			s.request(r)
-			answer(conn)
-			sent <- struct{}{}
-			<-sent // the first reply has been read
-			answer(conn)
-			sent <- struct{}{}
-			io.Copy(io.Discard, r)
-		},
-		func(s *testServer, conn net.Conn, r *bufio.Reader) {
-			s.request(r)
-			io.WriteString(conn, "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
-		})
-	_, deliver := openLane(t, newTransports(t, nil), "xmlrpc:"+s.Addr().String()+":m")
-	wantDelivered(t, deliver("x"))
-	<-sent
-	sent <- struct{}{}
-	<-sent
-	if r := deliver("y"); r.Verdict != evid.Rejected {
-		t.Errorf("the second event got %+v, want the 400 that it was answered with", r)
+	const no = "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"
+	for _, together := range []bool{false, true} {
+		delivered, sent := make(chan struct{}), make(chan struct{})
+		s := serve(t, "tcp", "127.0.0.1:0",
+			func(s *testServer, conn net.Conn, r *bufio.Reader) {
+				s.request(r)
+				if together {
+					var both bytes.Buffer
+					answer(&both)
+					answer(&both)
+					both.WriteTo(conn)
+				} else {
+					answer(conn)
+					<-delivered
+					answer(conn)
+					close(sent)
+				}
+				io.Copy(io.Discard, r)
+			},
+			func(s *testServer, conn net.Conn, r *bufio.Reader) {
+				s.request(r)
+				io.WriteString(conn, no)
+			})
+		_, deliver := openLane(t, newTransports(t, nil), "xmlrpc:"+s.Addr().String()+":m")
+		wantDelivered(t, deliver("x"))
+		if !together {
+			close(delivered)
+			<-sent
+		}
+		if r := deliver("y"); r.Verdict != evid.Rejected {
+			t.Errorf("the second event got %+v, want the 400 that it was answered with", r)
+		}
+	}
+}
+
+// Over TLS a reply nobody asked for may have been read together with the one
+// before, as a record of its own.
+func TestUnaskedRecords(t *testing.T) {
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		calls, sent := 0, make(chan struct{})
+		server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			calls++
+			if calls > 1 {
+				w.WriteHeader(http.StatusBadRequest)
+				return
+			}
+			conn, out, err := w.(http.Hijacker).Hijack()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer conn.Close()
+			answer(out)
+			out.Flush()
+			answer(out)
+			out.Flush()
+			close(sent)
+			io.Copy(io.Discard, out)
+		}))
+		server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, 0)
+		server.TLS = &tls.Config{MinVersion: version, MaxVersion: version}
+		server.StartTLS()
+		lane, deliver := openLane(t, newTransports(t, nil), "xmlrpcs:"+server.Listener.Addr().String()+":m;tls_verify=0")
+		wantDelivered(t, deliver("x"))
+		<-sent
+		for range 3 {
+			if r := deliver("y"); r.Verdict != evid.Rejected {
+				t.Errorf("%s: a later event got %+v, want the 400 that it was answered with", tls.VersionName(version), r)
+			}
+		}
+		lane.Close()
+		server.Close()
 	}
 }
 
