@@ -1,6 +1,8 @@
 package xmlrpc_test
 
 import (
+	"bytes"
+	"encoding/xml"
 	"fmt"
 	"strings"
 	"testing"
@@ -29,6 +31,42 @@ func BenchmarkEncodeCall(b *testing.B) {
 				}
 			})
 		}
+	}
+}
+
+// BenchmarkEncodeCallReference is what encoding/xml takes for a call like that of
+// BenchmarkEncodeCall/struct: the reference of the README's table.
+func BenchmarkEncodeCallReference(b *testing.B) {
+	type value struct {
+		String string `xml:"value>string,omitempty"`
+	}
+	type member struct {
+		Name  string `xml:"name"`
+		Value value
+	}
+	type param struct {
+		Member member `xml:"value>struct>member"`
+	}
+	type call struct {
+		XMLName xml.Name `xml:"methodCall"`
+		Method  string   `xml:"methodName"`
+		Params  []param  `xml:"params>param"`
+	}
+	for _, n := range []int{1, 20} {
+		b.Run(fmt.Sprintf("%dparams", n), func(b *testing.B) {
+			c := call{Method: "block_ip"}
+			for range n {
+				c.Params = append(c.Params, param{member{"ip", value{"192.168.2.11"}}})
+			}
+			var buffer bytes.Buffer
+			b.ReportAllocs()
+			for b.Loop() {
+				buffer.Reset()
+				if err := xml.NewEncoder(&buffer).Encode(c); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }
 
