@@ -103,8 +103,7 @@ func (s *session) run() {
 // has ended: nothing came for a while, another session has taken over, or the lane
 // was abandoned.
 func (s *session) take() *subscriber {
-	lingering := time.NewTimer(linger)
-	defer lingering.Stop()
+	var lingering *time.Timer // nil while there is work
 	lingered := false
 	for {
 		next, goesOn := s.look()
@@ -118,6 +117,10 @@ func (s *session) take() *subscriber {
 			if s.rest() {
 				return nil
 			}
+		}
+		if lingering == nil {
+			lingering = time.NewTimer(linger)
+			defer lingering.Stop()
 		}
 		select {
 		case <-s.lane.work:
