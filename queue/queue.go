@@ -311,8 +311,8 @@ type syncRaise struct {
 }
 
 // expectLocked returns what the raiser of the next event has to wait for, of which
-// the cursors know: nil without synchronous subscribers. It is an error if something waits before the
-// event at one of them.
+// the cursors know: nil without synchronous subscribers. It is an error if
+// something waits before the event at one of them.
 func (l *list) expectLocked() (*syncRaise, error) {
 	if l.sync == 0 {
 		return nil, nil

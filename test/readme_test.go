@@ -8,6 +8,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/evid/evid/internal/daemon"
+	"github.com/evid/evid/internal/daemon/daemontest"
 )
 
 // firstSession returns the commands and the output of the first terminal
@@ -112,6 +115,38 @@ func TestREADMEExample(t *testing.T) {
 		if _, left, ok = strings.Cut(left, "\t"+line); !ok {
 			t.Errorf("not in example_test.go, or not there: %s", line)
 		}
+	}
+}
+
+// The README's configuration has no error, and the curl call is taken as it
+// stands by a daemon that runs it.
+func TestREADMEConfiguration(t *testing.T) {
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(readme), "## Configure\n")
+	_, rest, _ = strings.Cut(rest, "```\n")
+	config, rest, ok := strings.Cut(rest, "```")
+	_, rest, _ = strings.Cut(rest, "$ curl")
+	call, rest, okCall := strings.Cut(rest, "\n{")
+	want, _, _ := strings.Cut(rest, "\n")
+	if !ok || !okCall {
+		t.Fatal("the README has no configuration, or no curl call behind it")
+	}
+	if report := daemon.Check(daemon.Options{Config: config}); report.Err != nil || len(report.Warnings) > 0 {
+		t.Errorf("the configuration: %v, warnings %v", report.Err, report.Warnings)
+	}
+	d := daemontest.Start(t, `modparam("evi", "register", "E_PIKE_BLOCKED")`)
+	s := serveBad(t, nil)
+	d.Subscribe("E_PIKE_BLOCKED", "xmlrpc:"+s.addr+":good")
+	typed := "curl --silent " + strings.Replace(call, "http://127.0.0.1:8888/mi", d.MIURL, 1)
+	out, err := exec.CommandContext(t.Context(), "bash", "-c", typed).CombinedOutput()
+	if err != nil || string(out) != "{"+want {
+		t.Errorf("%s\nanswers %s, %v, want {%s", typed, out, err, want)
+	}
+	if body := receive(t, s.good); !strings.Contains(body, "<string>192.168.2.11</string>") {
+		t.Errorf("delivered: %s", body)
 	}
 }
 

@@ -36,7 +36,7 @@ type Daemon struct {
 	events     *evid.Interface
 	queue      *queue.Queue
 	engine     *delivery.Engine
-	transports []transports
+	transports []transportSet
 	http       *httpd.Server // nil: module mi_http is not loaded
 }
 

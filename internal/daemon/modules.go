@@ -18,11 +18,11 @@ type module struct {
 	params []modparam.Param
 
 	// transports builds the transports that the module brings; nil: none.
-	transports func() (transports, error)
+	transports func() (transportSet, error)
 }
 
-// transports are what a transport module has built.
-type transports interface {
+// A transportSet is what a transport module has built.
+type transportSet interface {
 	Schemes() []evid.Transport
 	Replaced() uint64 // characters of events that could not be sent as they were
 }
@@ -50,7 +50,7 @@ func newSettings() *settings {
 	s.modules = []module{
 		{name: "evi", always: true, params: s.evi.modparams()},
 		{name: "queue", always: true, params: s.queue.Modparams()},
-		{name: "event_xmlrpc", params: eventXMLRPC.Modparams(), transports: func() (transports, error) {
+		{name: "event_xmlrpc", params: eventXMLRPC.Modparams(), transports: func() (transportSet, error) {
 			return xmlrpc.New(eventXMLRPC)
 		}},
 		{name: "httpd", params: s.httpd.HTTPD()},

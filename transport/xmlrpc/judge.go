@@ -33,22 +33,21 @@ func (s *socket) judge(rep *reply) evid.Result {
 		return result
 	}
 	result.Detail = fmt.Sprintf("HTTP status %d %s", rep.status, http.StatusText(rep.status))
-	switch status := rep.status; {
-	case status == http.StatusGone:
+	switch rep.status {
+	case 410:
 		result.Verdict = evid.Gone
-	case status == http.StatusInternalServerError:
+	case 500:
 		result.Verdict, result.Blame = evid.Retry, evid.TheEvent
-	case status/100 == 4 && !slices.Contains(passing, status):
-		result.Verdict = evid.Rejected
+	case 401, 403, 404, 405, 407, 408, 425, 429: // they end when somebody sets the server right, or by themselves
+		result.Verdict, result.Blame = evid.Retry, evid.TheSubscriber
 	default:
 		result.Verdict, result.Blame = evid.Retry, evid.TheSubscriber
+		if rep.status/100 == 4 {
+			result.Verdict, result.Blame = evid.Rejected, evid.NoOne
+		}
 	}
 	return result
 }
-
-// passing are the 4xx that say nothing about the event: they end when somebody
-// sets the server right, or by themselves.
-var passing = []int{401, 403, 404, 405, 407, 408, 425, 429}
 
 // judgeBody looks for a fault: one comes with the status 200.
 func (s *socket) judgeBody(rep *reply, result *evid.Result) {
@@ -58,7 +57,7 @@ func (s *socket) judgeBody(rep *reply, result *evid.Result) {
 		result.Detail = "the reply is no methodResponse"
 		return
 	}
-	// No string can hold "<fault": it would be escaped. Only what might be one is parsed.
+	// Outside CDATA no string can hold "<fault". Only what might be one is parsed.
 	if !bytes.Contains(rep.body, []byte("<fault")) {
 		return
 	}
