@@ -131,3 +131,46 @@ func BenchmarkDecodeMulticallResponse(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkCheckMulticallResponse reads what a server answers to a system.multicall
+// of 32 calls: to all the same, and to each something else.
+func BenchmarkCheckMulticallResponse(b *testing.B) {
+	for _, response := range []struct {
+		name  string
+		value func(i int) any
+	}{
+		{"same", func(int) any { return 1 }},
+		{"different", func(i int) any { return i }},
+	} {
+		b.Run(response.name, func(b *testing.B) {
+			results := make([]xmlrpc.MulticallResult, 32)
+			for i := range results {
+				results[i].Value = response.value(i)
+			}
+			data, err := xmlrpc.AppendMulticallResponse(nil, results)
+			if err != nil {
+				b.Fatal(err)
+			}
+			faults := make([]*xmlrpc.Fault, len(results))
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := xmlrpc.CheckMulticallResponse(data, faults, xmlrpc.Limits{}); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkCheckResponse(b *testing.B) {
+	data, err := xmlrpc.AppendResponse(nil, true)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := xmlrpc.CheckResponse(data, xmlrpc.Limits{}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

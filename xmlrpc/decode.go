@@ -39,8 +39,9 @@ func orDefault(limit, byDefault int) int {
 
 // DecodeCall decodes a call.
 func DecodeCall(data []byte, lim Limits) (*Call, error) {
+	var d decoder
 	var call *Call
-	d, err := newDecoder(data, lim)
+	err := d.start(data, lim)
 	if err == nil {
 		call, err = d.call()
 	}
@@ -53,9 +54,10 @@ func DecodeCall(data []byte, lim Limits) (*Call, error) {
 // DecodeResponse decodes a response and returns its value. If the response is a
 // fault, the error is a [*Fault]; any other error says that data is no response.
 func DecodeResponse(data []byte, lim Limits) (any, error) {
+	var d decoder
 	var v any
 	var fault *Fault
-	d, err := newDecoder(data, lim)
+	err := d.start(data, lim)
 	if err == nil {
 		v, fault, err = d.response()
 	}
@@ -75,18 +77,18 @@ type decoder struct {
 	scan     scanner
 	depth    int // how many values may still be nested here
 	maxDepth int
+	check    bool // values are read and not kept: each is nil
 }
 
-func newDecoder(data []byte, lim Limits) (*decoder, error) {
+// start begins to read a document.
+func (d *decoder) start(data []byte, lim Limits) (err error) {
 	lim = lim.orDefaults()
 	if len(data) > lim.Bytes {
-		return nil, fmt.Errorf("expected at most %d bytes, got %d", lim.Bytes, len(data))
+		return fmt.Errorf("expected at most %d bytes, got %d", lim.Bytes, len(data))
 	}
-	scan, err := newScanner(data, lim.Elements)
-	if err != nil {
-		return nil, err
-	}
-	return &decoder{scan: scan, depth: lim.Depth, maxDepth: lim.Depth}, nil
+	d.depth, d.maxDepth = lim.Depth, lim.Depth
+	d.scan, err = newScanner(data, lim.Elements)
+	return err
 }
 
 // tag reads a tag that has no text before it.
@@ -100,6 +102,9 @@ func (d *decoder) tag() (tag, error) {
 
 // open reads the start tag of an element.
 func (d *decoder) open(name string) error {
+	if d.scan.skipStart(name) {
+		return nil
+	}
 	t, err := d.tag()
 	if err == nil && !t.is(startTag, name) {
 		err = fmt.Errorf("expected <%s>, got %s", name, t)
@@ -109,6 +114,9 @@ func (d *decoder) open(name string) error {
 
 // close reads the end tag of an element.
 func (d *decoder) close(name string) error {
+	if d.scan.skipEnd(name) {
+		return nil
+	}
 	t, err := d.tag()
 	if err == nil && !t.is(endTag, name) {
 		err = fmt.Errorf("expected </%s>, got %s", name, t)
@@ -218,41 +226,50 @@ func (d *decoder) param() (p Param, err error) {
 }
 
 func (d *decoder) response() (v any, fault *Fault, err error) {
+	fault, err = d.openResponse()
+	if err != nil || fault != nil {
+		return nil, fault, err
+	}
+	if v, err = d.value(); err != nil {
+		return nil, nil, fmt.Errorf("value: %w", err)
+	}
+	return v, nil, d.closeResponse()
+}
+
+// openResponse reads a response up to and with the start tag of its value. If
+// it is a fault, that is read to the end of the document.
+func (d *decoder) openResponse() (*Fault, error) {
 	if err := d.open("methodResponse"); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	t, err := d.tag()
 	switch {
 	case err != nil:
-		return nil, nil, err
-	case t.is(startTag, "params"):
-		v, err = d.responseValue()
+		return nil, err
 	case t.is(startTag, "fault"):
-		fault, err = d.fault()
-	default:
-		return nil, nil, fmt.Errorf("expected <params> or <fault>, got %s", t)
+		fault, err := d.fault()
+		if err != nil {
+			return nil, err
+		}
+		return fault, d.closeRoot("methodResponse")
+	case !t.is(startTag, "params"):
+		return nil, fmt.Errorf("expected <params> or <fault>, got %s", t)
 	}
-	if err != nil {
-		return nil, nil, err
-	}
-	return v, fault, d.closeRoot("methodResponse")
-}
-
-func (d *decoder) responseValue() (any, error) {
 	if err := d.open("param"); err != nil {
 		return nil, err
 	}
-	if err := d.open("value"); err != nil {
-		return nil, err
-	}
-	v, err := d.value()
-	if err != nil {
-		return nil, fmt.Errorf("value: %w", err)
-	}
+	return nil, d.open("value")
+}
+
+// closeResponse reads what follows the value of a response.
+func (d *decoder) closeResponse() error {
 	if err := d.close("param"); err != nil {
-		return nil, err
+		return err
 	}
-	return v, d.close("params")
+	if err := d.close("params"); err != nil {
+		return err
+	}
+	return d.closeRoot("methodResponse")
 }
 
 var errFault = errors.New("fault: expected a struct that has a faultCode")
@@ -261,7 +278,10 @@ func (d *decoder) fault() (*Fault, error) {
 	if err := d.open("value"); err != nil {
 		return nil, err
 	}
+	check := d.check
+	d.check = false // a fault is kept
 	v, err := d.value()
+	d.check = check
 	if err != nil {
 		return nil, fmt.Errorf("fault: %w", err)
 	}

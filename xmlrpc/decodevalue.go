@@ -11,28 +11,47 @@ import (
 
 // value reads what is inside <value>, and </value>.
 func (d *decoder) value() (any, error) {
-	if d.depth == 0 {
-		return nil, fmt.Errorf("expected values nested at most %d deep", d.maxDepth)
-	}
-	d.depth--
-	defer func() { d.depth++ }()
-
-	t, err := d.scan.next()
+	t, err := d.valueType()
 	switch {
 	case err != nil:
 		return nil, err
-	case t.is(endTag, "value"): // no type: a string
+	case t.kind == endTag && d.check:
+		return nil, nil
+	case t.kind == endTag:
 		return string(t.text), nil
-	case t.kind != startTag:
-		return nil, fmt.Errorf("expected </value>, got %s", t)
-	case len(trimBlanks(t.text)) > 0:
-		return nil, fmt.Errorf("expected either text or an element, got %.40q before %s", t.text, t)
 	}
 	v, err := d.typed(t.name)
 	if err != nil {
 		return nil, err
 	}
-	return v, d.close("value")
+	return v, d.closeValue()
+}
+
+// valueType reads the start tag that says the type of a value. If the value has
+// none it is a string: the tag is its end tag and has the text.
+func (d *decoder) valueType() (tag, error) {
+	if d.depth == 0 {
+		return tag{}, fmt.Errorf("expected values nested at most %d deep", d.maxDepth)
+	}
+	t, err := d.scan.next()
+	switch {
+	case err != nil:
+		return t, err
+	case t.is(endTag, "value"):
+		return t, nil
+	case t.kind != startTag:
+		return t, fmt.Errorf("expected </value>, got %s", t)
+	case len(trimBlanks(t.text)) > 0:
+		return t, fmt.Errorf("expected either text or an element, got %.40q before %s", t.text, t)
+	}
+	d.depth-- // up to closeValue
+	return t, nil
+}
+
+// closeValue reads the end tag of a value that has a type.
+func (d *decoder) closeValue() error {
+	d.depth++
+	return d.close("value")
 }
 
 // scalarTypes are the elements whose content is text.
@@ -57,41 +76,72 @@ func (d *decoder) typed(element []byte) (any, error) {
 		if err != nil {
 			return nil, err
 		}
+		if d.check {
+			return nil, checkScalar(scalarType, text)
+		}
 		return scalar(scalarType, text)
 	}
 	return nil, fmt.Errorf("expected the type of a value, got %s", tag{kind: startTag, name: element})
 }
 
-func (d *decoder) array() ([]any, error) {
-	if err := d.open("data"); err != nil {
-		return nil, fmt.Errorf("array: %w", err)
+func (d *decoder) array() (any, error) {
+	if err := d.openArray(); err != nil {
+		return nil, err
 	}
 	items := []any{}
-	for {
-		t, err := d.tag()
+	for i := 1; ; i++ {
+		more, err := d.nextItem()
 		switch {
-		case err != nil:
+		case err != nil || !more && d.check:
 			return nil, err
-		case t.is(endTag, "data"):
-			return items, d.close("array")
-		case !t.is(startTag, "value"):
-			return nil, fmt.Errorf("array: expected <value> or </data>, got %s", t)
+		case !more:
+			return items, nil
 		}
 		v, err := d.value()
 		if err != nil {
-			return nil, fmt.Errorf("item %d: %w", len(items)+1, err)
+			return nil, fmt.Errorf("item %d: %w", i, err)
 		}
-		items = append(items, v)
+		if !d.check {
+			items = append(items, v)
+		}
 	}
 }
 
-func (d *decoder) structure() (Struct, error) {
+// openArray reads what stands between <array> and its items.
+func (d *decoder) openArray() error {
+	if err := d.open("data"); err != nil {
+		return fmt.Errorf("array: %w", err)
+	}
+	return nil
+}
+
+// nextItem reads the start tag of the next item of an array. If there is none,
+// that is false and the array is read to its end.
+func (d *decoder) nextItem() (more bool, err error) {
+	if d.scan.skipStart("value") {
+		return true, nil
+	}
+	t, err := d.tag()
+	switch {
+	case err != nil:
+		return false, err
+	case t.is(endTag, "data"):
+		return false, d.close("array")
+	case !t.is(startTag, "value"):
+		return false, fmt.Errorf("array: expected <value> or </data>, got %s", t)
+	}
+	return true, nil
+}
+
+func (d *decoder) structure() (any, error) {
 	members := Struct{}
-	for {
+	for i := 1; ; i++ {
 		t, err := d.tag()
 		switch {
 		case err != nil:
 			return nil, err
+		case t.is(endTag, "struct") && d.check:
+			return nil, nil
 		case t.is(endTag, "struct"):
 			return members, nil
 		case !t.is(startTag, "member"):
@@ -99,21 +149,29 @@ func (d *decoder) structure() (Struct, error) {
 		}
 		name, err := d.memberName()
 		if err != nil {
-			return nil, fmt.Errorf("member %d: %w", len(members)+1, err)
+			return nil, fmt.Errorf("member %d: %w", i, err)
 		}
 		v, err := d.memberValue()
-		if err != nil {
+		switch {
+		case err != nil && d.check:
+			return nil, fmt.Errorf("member %d: %w", i, err)
+		case err != nil:
 			return nil, fmt.Errorf("member %.40q: %w", name, err)
+		case !d.check:
+			members = append(members, Member{name, v})
 		}
-		members = append(members, Member{name, v})
 	}
 }
 
+// memberName reads the name of a member; it is empty when d only checks.
 func (d *decoder) memberName() (string, error) {
 	if err := d.open("name"); err != nil {
 		return "", err
 	}
 	name, err := d.content("name")
+	if d.check {
+		return "", err
+	}
 	return string(name), err
 }
 

@@ -45,5 +45,9 @@
 //   - attributes are ignored;
 //   - bytes that are no UTF-8 and characters that XML forbids are U+FFFD.
 //
+// [CheckResponse] and [CheckMulticallResponse] accept the same documents, but keep
+// nothing of them except faults, and allocate nothing without one: for who only
+// wants to know whether a call succeeded.
+//
 // [Limits] bound the time and the memory that a document can cost.
 package xmlrpc

@@ -23,6 +23,23 @@ var fuzzSeeds = []string{
 	`<methodResponse><params><param><value><array><data><value><array><data><value/></data></array></value></data></array></value></param></params></methodResponse>`,
 }
 
+const (
+	resultsStart = `<methodResponse><params><param><value><array><data>`
+	resultsEnd   = `</data></array></value></param></params></methodResponse>`
+)
+
+// Responses to a system.multicall of four calls, right and wrong.
+var multicallSeeds = []string{
+	resultsStart + strings.Repeat(`<value><array><data><value><int>1</int></value></data></array></value>`, 4) + resultsEnd,
+	resultsStart + strings.Repeat("\n <value><array><data><value>a &amp; <!-- b --><![CDATA[</value>]]></value></data></array></value>", 4) + resultsEnd,
+	resultsStart + strings.Repeat(`<value><array><data><value><int>1</int></value></data></array></value>`, 5) + resultsEnd,
+	resultsStart + strings.Repeat(`<value><array><data><value><int>1</int></value></data></array></value>`, 3) +
+		`<value><struct><member><name>faultCode</name><value><int>4</int></value></member></struct></value>` + resultsEnd,
+	resultsStart + strings.Repeat(`<value><array><data><value><base64>YWI= </base64></value></data></array></value>`, 4) + resultsEnd,
+	resultsStart + strings.Repeat(`<value><array><data><value/><value/></data></array></value>`, 2) + resultsEnd,
+	resultsStart + strings.Repeat(`<value><array><data><value><double>1.5</double></value></data></array></value>`, 4) + resultsEnd + `x`,
+}
+
 func addSeeds(f *testing.F) {
 	for _, seed := range fuzzSeeds {
 		f.Add([]byte(seed))
@@ -34,6 +51,10 @@ func FuzzDecodeResponse(f *testing.F) {
 	addSeeds(f)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		v, err := xmlrpc.DecodeResponse(data, xmlrpc.Limits{})
+		errCheck := xmlrpc.CheckResponse(data, xmlrpc.Limits{})
+		if (errCheck == nil) != (err == nil) {
+			t.Fatalf("decoded: %v, checked: %v", err, errCheck)
+		}
 		var encoded []byte
 		if fault, isFault := errors.AsType[*xmlrpc.Fault](err); isFault {
 			encoded = xmlrpc.AppendFault(nil, *fault)
@@ -99,8 +120,12 @@ func FuzzDecodeMulticallResponse(f *testing.F) {
 	for _, seed := range fuzzSeeds {
 		f.Add([]byte(seed), 1)
 	}
+	for _, seed := range multicallSeeds {
+		f.Add([]byte(seed), 4)
+	}
 	f.Fuzz(func(t *testing.T, data []byte, n int) {
 		results, err := xmlrpc.DecodeMulticallResponse(data, n, xmlrpc.Limits{})
+		checkMulticallResponse(t, data, n, results, err)
 		if err != nil {
 			return
 		}
@@ -119,6 +144,32 @@ func FuzzDecodeMulticallResponse(f *testing.F) {
 			t.Errorf("got %#v, then %#v, error %v", results, again, err)
 		}
 	})
+}
+
+// checkMulticallResponse holds that the check finds what the decoder has found.
+func checkMulticallResponse(t *testing.T, data []byte, n int, results []xmlrpc.MulticallResult, err error) {
+	t.Helper()
+	if n < 0 || n > 1000 {
+		return
+	}
+	faults := make([]*xmlrpc.Fault, n)
+	for i := range faults {
+		faults[i] = new(xmlrpc.Fault) // of the response before
+	}
+	errCheck := xmlrpc.CheckMulticallResponse(data, faults, xmlrpc.Limits{})
+	fault, isFault := errors.AsType[*xmlrpc.Fault](err)
+	faultCheck, isFaultCheck := errors.AsType[*xmlrpc.Fault](errCheck)
+	if (errCheck == nil) != (err == nil) || isFault != isFaultCheck || isFault && *fault != *faultCheck {
+		t.Fatalf("decoded: %v, checked: %v", err, errCheck)
+	}
+	if err != nil {
+		return
+	}
+	for i := range results {
+		if diff := cmp.Diff(results[i].Fault, faults[i]); diff != "" {
+			t.Errorf("result %d: -decoded +checked:\n%s", i+1, diff)
+		}
+	}
 }
 
 // What is encoded in any shape is decoded to what went in.

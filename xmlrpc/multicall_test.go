@@ -1,7 +1,9 @@
 package xmlrpc_test
 
 import (
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -87,11 +89,108 @@ func TestDecodeMulticallResponseErrors(t *testing.T) {
 			}
 			_, err = xmlrpc.DecodeMulticallResponse(data, 2, xmlrpc.Limits{})
 			checkError(t, err, test.want)
+			if err := xmlrpc.CheckMulticallResponse(data, make([]*xmlrpc.Fault, 2), xmlrpc.Limits{}); err == nil {
+				t.Error("the check accepts it")
+			}
 		})
 	}
 	t.Run("fault as a whole", func(t *testing.T) {
 		data := xmlrpc.AppendFault(nil, xmlrpc.Fault{Code: -32601, String: "no such method"})
 		_, err := xmlrpc.DecodeMulticallResponse(data, 2, xmlrpc.Limits{})
 		checkError(t, err, "fault -32601: no such method")
+		checkError(t, xmlrpc.CheckMulticallResponse(data, make([]*xmlrpc.Fault, 2), xmlrpc.Limits{}), "fault -32601: no such method")
 	})
+}
+
+// What is skipped because it repeats what was read counts all the same: as a
+// result, and for the limit of elements.
+func TestCheckMulticallResponse(t *testing.T) {
+	const value = "<value><array><data><value><i4>1</i4></value></data></array></value>\n"
+	const fault = "<value><struct><member><name>faultCode</name><value><int>4</int></value></member></struct></value>"
+	document := func(results ...string) []byte {
+		return []byte("<methodResponse><params><param><value><array><data>" + strings.Join(results, "") +
+			"</data></array></value></param></params></methodResponse>")
+	}
+	four := &xmlrpc.Fault{Code: 4}
+	for _, test := range []struct {
+		name    string
+		data    []byte
+		lim     xmlrpc.Limits
+		want    []*xmlrpc.Fault
+		wantErr string
+	}{
+		{"none", document(), xmlrpc.Limits{}, []*xmlrpc.Fault{}, ""},
+		{"same", document(value, value, value), xmlrpc.Limits{}, make([]*xmlrpc.Fault, 3), ""},
+		{"a fault among the same", document(value, value, fault, value), xmlrpc.Limits{}, []*xmlrpc.Fault{nil, nil, four, nil}, ""},
+		{"faults", document(fault, fault), xmlrpc.Limits{}, []*xmlrpc.Fault{four, four}, ""},
+		{
+			"too many of the same", document(value, value, value, value),
+			xmlrpc.Limits{},
+			make([]*xmlrpc.Fault, 3),
+			"check methodResponse of system.multicall: expected 3 results, got more",
+		},
+		{
+			"too few of the same", document(value, value, value),
+			xmlrpc.Limits{},
+			make([]*xmlrpc.Fault, 4),
+			"check methodResponse of system.multicall: expected 4 results, got 3",
+		},
+		{"as many elements as may be", document(value, value, value), xmlrpc.Limits{Elements: 21}, make([]*xmlrpc.Fault, 3), ""},
+		{
+			"too many elements", document(value, value, value),
+			xmlrpc.Limits{Elements: 20},
+			make([]*xmlrpc.Fault, 3),
+			"check methodResponse of system.multicall: result 3: expected at most 20 elements",
+		},
+		{
+			"too many elements in what repeats", document(value, value, value, value),
+			xmlrpc.Limits{Elements: 25},
+			make([]*xmlrpc.Fault, 4),
+			"check methodResponse of system.multicall: result 4: expected at most 25 elements",
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			faults := make([]*xmlrpc.Fault, len(test.want))
+			for i := range faults {
+				faults[i] = &xmlrpc.Fault{Code: 99} // of the response before
+			}
+			err := xmlrpc.CheckMulticallResponse(test.data, faults, test.lim)
+			if test.wantErr != "" {
+				checkError(t, err, test.wantErr)
+				return
+			}
+			if diff := cmp.Diff(test.want, faults); diff != "" || err != nil {
+				t.Errorf("error %v, -want +got:\n%s", err, diff)
+			}
+		})
+	}
+}
+
+// Without a fault a check allocates nothing, whatever the values are.
+func TestCheckAllocates(t *testing.T) {
+	values := []any{"text", 1, true, 1.5, time.Unix(0, 0), []byte("base64"), []any{"a"}, xmlrpc.Struct{{Name: "a", Value: 1}}, nil}
+	results := make([]xmlrpc.MulticallResult, len(values))
+	for i := range values {
+		results[i].Value = values[i]
+	}
+	multicall, err := xmlrpc.AppendMulticallResponse(nil, results)
+	if err != nil {
+		t.Fatal(err)
+	}
+	single, err := xmlrpc.AppendResponse(nil, values)
+	if err != nil {
+		t.Fatal(err)
+	}
+	faults := make([]*xmlrpc.Fault, len(values))
+	n := testing.AllocsPerRun(100, func() {
+		if err := xmlrpc.CheckMulticallResponse(multicall, faults, xmlrpc.Limits{}); err != nil {
+			t.Error(err)
+		}
+		if err := xmlrpc.CheckResponse(single, xmlrpc.Limits{}); err != nil {
+			t.Error(err)
+		}
+	})
+	if n > 0 {
+		t.Errorf("%v allocations", n)
+	}
 }
