@@ -25,10 +25,15 @@
 //  1. An OK means kept. Raise returns without an error once the event is in the
 //     list of its name, for all who were subscribed. With no subscriber nothing is
 //     kept and the error is [ErrNoSubscribers]. A list holds a bounded number of
-//     events: a subscriber that is further behind loses its oldest, counted.
-//     What is in memory is lost when the process ends.
-//  2. In order. Each subscriber gets its events in raise order, one at a time.
-//     Each is attempted once: if that fails it is logged and counted as dead.
+//     events: a subscriber that is further behind loses its oldest, which is
+//     counted and kept as one dead letter with their number; or, as configured, the
+//     raise fails with [ErrQueueFull]. What is in memory is lost when the process
+//     ends.
+//  2. At least once, in order. Each subscriber whose transport confirms gets its
+//     events in raise order, each until it is delivered, rejected, or past the
+//     attempts or the age of its [Policy]. The last three become dead letters that
+//     can be listed, replayed and purged: see [DeadLetter]. An event comes twice
+//     after a lost reply; it has an ID that tells.
 //  3. Nobody waits for another destination. A destination that is dead, slow,
 //     silent or hostile costs no other destination and no raiser anything.
 //     Subscribers of one destination take turns on its connection; one that does

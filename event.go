@@ -153,7 +153,9 @@ func (e *Event) Encoded(by Encoder) []byte {
 	if enc := e.findEncoding(by); enc != nil {
 		return enc.data
 	}
-	enc := &sharedEncoding{by: by, data: by.Append(nil, e), next: e.shared.Load(), kept: 1}
+	const perEvent, perParam = 192, 128 // what XML-RPC writes around them, so that the bytes need not grow
+	data := by.Append(make([]byte, 0, e.Size()+perEvent+perParam*len(e.Params)), e)
+	enc := &sharedEncoding{by: by, data: data, next: e.shared.Load(), kept: 1}
 	if len(enc.data) > maxSharedSize {
 		return enc.data
 	}

@@ -33,7 +33,7 @@ func Example() {
 		log.Error("no transport", "err", err)
 		return
 	}
-	engine := delivery.New(log)
+	engine := delivery.New(delivery.Options{Log: log})
 	defer engine.Close()
 	events := evid.New(evid.Options{
 		Keeper:       queue.New(queue.DefaultParams(), engine),

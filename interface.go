@@ -20,6 +20,7 @@ var (
 	ErrTooManyHops   = errors.New("more than 16 events led to one another")
 	ErrTooManyEvents = errors.New("65536 events are registered")
 	ErrExpire        = errors.New("expected an expiry above 0")
+	ErrQueueFull     = errors.New("the queue is full: a subscriber is too far behind")
 	ErrClosed        = errors.New("the event interface is closed")
 )
 
@@ -59,8 +60,10 @@ type Interface struct {
 	names   map[string]int
 	events  []EventInfo
 
-	subsMu sync.Mutex // guards the subscriptions; held while the keeper opens and closes them
-	subs   map[string]*subscribers
+	subsMu   sync.Mutex // guards the subscriptions; held while the keeper opens and closes them
+	subs     map[string]*subscribers
+	expiries expiries
+	dismiss  func(*Subscription) error // dismissSub, made once for all subscriptions
 }
 
 // subscribers are the subscriptions to one event.
@@ -70,21 +73,23 @@ type subscribers struct {
 }
 
 type subscriber struct {
-	Subscription
+	*Subscription
 	expire  time.Duration
-	expires time.Time   // zero: never
-	timer   *time.Timer // nil: never
+	expires time.Time // zero: never
+	place   int       // among the expiries, or noExpiry
 }
 
 // New returns an Interface with no events and no subscribers.
 func New(opts Options) *Interface {
-	return &Interface{
+	i := &Interface{
 		keeper:       opts.Keeper,
 		transports:   opts.Transports,
 		autoRegister: opts.AutoRegister,
 		names:        make(map[string]int),
 		subs:         make(map[string]*subscribers),
 	}
+	i.dismiss = i.dismissSub
+	return i
 }
 
 // Register makes an event name known, which OpenSIPS calls to publish it.
@@ -215,10 +220,7 @@ func (i *Interface) subscribe(event, socket string, expire time.Duration) error 
 		return ErrClosed
 	}
 	event = strings.Clone(event) // it may be part of a larger request
-	sub := Subscription{
-		Event: event, Socket: sock, Transport: transport, Sync: isSync(sock),
-		Dismiss: func() error { return i.dismiss(event, sock) },
-	}
+	sub := &Subscription{Event: event, Socket: sock, Transport: transport, Sync: PolicyOf(sock).Sync, dismiss: i.dismiss}
 	if err := i.keeper.OpenSub(sub); err != nil {
 		return err
 	}
@@ -227,7 +229,7 @@ func (i *Interface) subscribe(event, socket string, expire time.Duration) error 
 }
 
 // addLocked adds or renews a subscription.
-func (i *Interface) addLocked(sub Subscription, expire time.Duration) {
+func (i *Interface) addLocked(sub *Subscription, expire time.Duration) {
 	subs := i.subs[sub.Event]
 	if subs == nil {
 		subs = &subscribers{byKey: make(map[string]*subscriber)}
@@ -235,45 +237,40 @@ func (i *Interface) addLocked(sub Subscription, expire time.Duration) {
 	}
 	s := subs.byKey[sub.Socket.Key()]
 	if s == nil {
-		s = new(subscriber)
+		s = &subscriber{place: noExpiry}
 		subs.byKey[sub.Socket.Key()] = s
 		subs.byAge = append(subs.byAge, s)
 	}
 	s.Subscription, s.expire = sub, expire
-	if s.timer != nil {
-		s.timer.Stop()
-		s.timer = nil
-	}
-	s.expires = time.Time{}
+	var expires time.Time
 	if expire != Never {
-		s.expires = time.Now().Add(expire)
-		s.timer = time.AfterFunc(expire, func() { i.expire(s) })
+		expires = time.Now().Add(expire)
 	}
+	i.expiries.setLocked(s, expires, i.expire)
 }
 
-// expire ends s if its time is up. It may have been renewed or removed between
-// the timer's end and now.
-func (i *Interface) expire(s *subscriber) {
+// expire ends those whose time is up.
+func (i *Interface) expire() {
 	i.subsMu.Lock()
 	defer i.subsMu.Unlock()
-	if s.timer == nil || time.Now().Before(s.expires) {
+	if i.closed.Load() {
 		return
 	}
-	if err := i.removeLocked(s, Expired); err != nil {
-		s.timer.Reset(time.Second) // nobody to tell: it stays subscribed until the keeper can
+	for s := i.expiries.dueLocked(); s != nil; s = i.expiries.dueLocked() {
+		if err := i.removeLocked(s, Expired); err != nil {
+			// Nobody to tell: it stays subscribed until the keeper can.
+			i.expiries.setLocked(s, time.Now().Add(time.Second), i.expire)
+		}
 	}
+	i.expiries.armLocked(i.expire)
 }
 
-// removeLocked ends s; if the keeper cannot, s stays. The timer of one that was
-// removed is nil.
+// removeLocked ends s; if the keeper cannot, s stays.
 func (i *Interface) removeLocked(s *subscriber, why Close) error {
 	if err := i.keeper.CloseSub(s.Event, s.Socket.Key(), why); err != nil {
 		return err
 	}
-	if s.timer != nil {
-		s.timer.Stop()
-		s.timer = nil
-	}
+	i.expiries.setLocked(s, time.Time{}, i.expire)
 	subs := i.subs[s.Event]
 	delete(subs.byKey, s.Socket.Key())
 	at := slices.Index(subs.byAge, s)
@@ -316,16 +313,15 @@ func (i *Interface) findLocked(event, key string) *subscriber {
 	return nil
 }
 
-// dismiss ends the subscription of a subscriber that answered that it is gone.
-// A subscription that was renewed since the answer was asked for stays.
-func (i *Interface) dismiss(event string, socket Socket) error {
+// dismissSub implements [Subscription.Dismiss].
+func (i *Interface) dismissSub(sub *Subscription) error {
 	i.subsMu.Lock()
 	defer i.subsMu.Unlock()
-	s := i.findLocked(event, socket.Key())
+	s := i.findLocked(sub.Event, sub.Socket.Key())
 	switch {
 	case s == nil:
-		return i.keeper.CloseSub(event, socket.Key(), Dismissed)
-	case s.Socket != socket:
+		return i.keeper.CloseSub(sub.Event, sub.Socket.Key(), Dismissed)
+	case s.Subscription != sub:
 		return nil
 	default:
 		return i.removeLocked(s, Dismissed)
@@ -411,14 +407,7 @@ func (i *Interface) Close() {
 	i.subsMu.Lock()
 	defer i.subsMu.Unlock()
 	i.closed.Store(true)
-	for _, subs := range i.subs {
-		for _, s := range subs.byAge {
-			if s.timer != nil {
-				s.timer.Stop()
-				s.timer = nil
-			}
-		}
-	}
+	i.expiries.stopLocked()
 }
 
 type causeKey struct{}

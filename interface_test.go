@@ -25,7 +25,12 @@ type testSocket struct {
 
 func (s *testSocket) Key() string    { return "test:" + s.name }
 func (s *testSocket) String() string { return "test:" + s.name }
-func (s *testSocket) Sync() bool     { return s.sync }
+
+func (s *testSocket) Policy() evid.Policy {
+	p := evid.DefaultPolicy()
+	p.Sync = s.sync
+	return p
+}
 
 func (testTransport) Scheme() string { return "test" }
 
@@ -41,64 +46,66 @@ func (testTransport) Lane(s evid.Socket) string  { return s.Key() }
 func (testTransport) Open(evid.Socket) evid.Lane { panic("nothing is delivered here") }
 
 // A collector is a Deliverer that notes the events of each socket. It takes
-// them at once unless it is held.
+// them when it is asked for them, unless it is held.
 type collector struct {
 	mu   sync.Mutex
 	held bool
 	got  map[string][]string
-	wait []*collected
+	wait []*queue.Cursor
 }
 
-type collected struct {
-	c      *collector
-	cursor *queue.Cursor
+type collected struct{}
+
+func (c *collector) Attach(*queue.Cursor, *evid.Subscription) queue.Reader { return collected{} }
+
+func (c *collector) Wake(cursors []*queue.Cursor) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.wait = append(c.wait, cursors...)
 }
 
-func (c *collector) Attach(cursor *queue.Cursor, _ evid.Subscription) queue.Reader {
-	return &collected{c, cursor}
-}
+func (collected) Renew(*evid.Subscription) {}
+func (collected) Discard()                 {}
+func (collected) Detach()                  {}
+func (collected) Report(*evid.Status)      {}
 
-func (r *collected) Discard() {}
-
-func (r *collected) Detach() {}
-
-func (r *collected) Wake() {
-	r.c.mu.Lock()
-	defer r.c.mu.Unlock()
-	if r.c.held {
-		r.c.wait = append(r.c.wait, r)
-		return
-	}
-	r.take()
-}
-
-func (r *collected) take() {
+func (c *collector) take(cursor *queue.Cursor) {
 	events := make([]*evid.Event, 10)
-	for {
-		batch := r.cursor.Next(events)
+	outcomes := make([]queue.Outcome, 10)
+	for i := range outcomes {
+		outcomes[i].Fate = queue.Delivered
+	}
+	for more := true; more; {
+		batch := cursor.Next(events)
 		if batch.Events == 0 {
 			return
 		}
+		key := batch.Subscription.Socket.Key()
+		c.mu.Lock()
 		for _, e := range events[:batch.Events] {
-			key := batch.Subscription.Socket.Key()
-			r.c.got[key] = append(r.c.got[key], e.Params[0].Str)
+			c.got[key] = append(c.got[key], e.Params[0].Str)
 		}
-		r.cursor.Done(queue.Outcome{Delivered: batch.Events})
+		c.mu.Unlock()
+		more = cursor.Done(events[:batch.Events], outcomes[:batch.Events])
 	}
 }
 
 // release takes what waits.
 func (c *collector) release() {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.held = false
-	for _, r := range c.wait {
-		r.take()
-	}
+	wait := c.wait
 	c.wait = nil
+	c.mu.Unlock()
+	for _, cursor := range wait {
+		c.take(cursor)
+	}
 }
 
 func (c *collector) of(name string) string {
+	if !c.held {
+		c.release()
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return strings.Join(c.got["test:"+name], " ")
@@ -249,6 +256,7 @@ func TestSubscribe(t *testing.T) {
 	f.raise("1")
 	f.must(f.Subscribe("E_X", "test:b", time.Hour))
 	f.raise("2")
+	f.wantGot("a", "1 2")
 	f.must(f.Unsubscribe("E_X", "test:a"))
 	f.raise("3")
 	f.wantGot("a", "1 2")
@@ -422,10 +430,10 @@ func TestDismiss(t *testing.T) {
 
 type keeper struct {
 	*queue.Queue
-	subs []evid.Subscription
+	subs []*evid.Subscription
 }
 
-func (k *keeper) OpenSub(s evid.Subscription) error {
+func (k *keeper) OpenSub(s *evid.Subscription) error {
 	k.subs = append(k.subs, s)
 	return k.Queue.OpenSub(s)
 }

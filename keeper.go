@@ -9,13 +9,24 @@ import (
 // Never is the expiry of a subscription that does not expire.
 const Never time.Duration = math.MaxInt64
 
-// A Subscription asks for the events of one name to be delivered to one socket.
+// A Subscription asks for the events of one name to be delivered to one socket. It
+// does not change: subscribing again makes another one.
 type Subscription struct {
 	Event     string
 	Socket    Socket
-	Transport Transport    // which parsed the socket
-	Sync      bool         // a raise waits for one attempt at this subscriber
-	Dismiss   func() error // ends the subscription: the subscriber answered that it is gone
+	Transport Transport // which parsed the socket
+	Sync      bool      // a raise waits for one attempt at this subscriber
+
+	dismiss func(*Subscription) error // nil: nobody knows of it
+}
+
+// Dismiss ends the subscription: the subscriber answered that it is gone. One that
+// was renewed since stays.
+func (s *Subscription) Dismiss() error {
+	if s.dismiss == nil {
+		return nil
+	}
+	return s.dismiss(s)
 }
 
 // A Keeper keeps the events that were raised until they are delivered: the
@@ -32,7 +43,7 @@ type Keeper interface {
 	// OpenSub begins to accept events for a subscription, from the next one on.
 	// For a subscriber that is already known it replaces socket and options, also
 	// for what still waits.
-	OpenSub(s Subscription) error
+	OpenSub(s *Subscription) error
 	// CloseSub ends what is accepted for a subscriber. Unknown ones are ignored. After
 	// an error the subscription is still open.
 	CloseSub(event, key string, why Close) error
@@ -61,13 +72,13 @@ func (c Close) String() string {
 type Counts struct {
 	Accepted    uint64 // kept for the subscriber
 	Delivered   uint64 // confirmed, or for a subscriber that never answers: written
-	Dead        uint64 // given up: rejected, or attempted in vain
+	Dead        uint64 // given up: rejected, attempted in vain, or too old
 	Dropped     uint64 // lost because the subscriber was too far behind
 	Abandoned   uint64 // discarded by unsubscribing
-	Waiting     uint64 // not yet attempted to the end
+	Waiting     uint64 // neither of these yet
 	Unconfirmed uint64 // of Delivered: written only, no reply expected
 	Odd         uint64 // of Delivered: confirmed by a reply that is no reply of the protocol
-	Retried     uint64 // attempts that asked for another one
+	Retried     uint64 // attempts that failed and were, or are to be, made again
 }
 
 // Add adds other to c.

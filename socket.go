@@ -9,15 +9,3 @@ type Socket interface {
 	// String is the socket as lists print it, with the options it was given.
 	String() string
 }
-
-// A SyncSocket is a Socket whose subscriber is delivered to while the raiser
-// waits (modparam sync_mode): see [Interface.Raise].
-type SyncSocket interface {
-	Socket
-	Sync() bool
-}
-
-func isSync(s Socket) bool {
-	sync, ok := s.(SyncSocket)
-	return ok && sync.Sync()
-}

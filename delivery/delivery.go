@@ -1,22 +1,10 @@
-// Package delivery takes what waits in the queue to the subscribers.
-//
-// All subscribers of one destination share a lane: one connection, on which
-// they take turns of one event each. While a lane has work one goroutine serves
-// it; an idle lane keeps what it has learned of its destination and, for a short
-// time, its connection, but no goroutine.
-//
-// Nobody waits for another destination. Within a destination a subscriber that
-// does not answer holds up the others for a quarter of a second: then they go on
-// over another connection, and its own is closed when its time is up.
-//
-// An attempt whose verdict is [evid.Retry] is not repeated yet: the event is
-// logged, counted as dead, and the next one has its turn.
 package delivery
 
 import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -24,105 +12,104 @@ import (
 	"github.com/evid/evid/queue"
 )
 
-const (
-	// patience is how long a call may keep others of its lane waiting before
-	// they get another connection.
-	patience = 250 * time.Millisecond
-	// maxConnections is how many connections a lane has at most: that many
-	// subscribers of one destination can be silent before the others wait.
-	maxConnections = 4
-	// linger is how long a connection stays when nothing waits: short enough for
-	// servers that serve one connection at a time.
-	linger = 500 * time.Millisecond
-)
+// Options configure an [Engine].
+type Options struct {
+	Log *slog.Logger // nil: no log
+	// Raise raises the events about subscribers: see [Events]. nil: they are not
+	// raised.
+	Raise func(ctx context.Context, event string, params ...evid.Param) (evid.ID, error)
+	// MaxConnections is how many connections are open at a time, about; 0: as many
+	// as the process may have files, but for some that are left for others.
+	MaxConnections int
+}
 
 // An Engine delivers. It is the [queue.Deliverer]; [New] makes one.
 type Engine struct {
-	log     *slog.Logger
-	workers sync.WaitGroup
+	log        *slog.Logger
+	notices    *notices
+	maxOpen    int // connections
+	began      time.Time
+	goroutines sync.WaitGroup
 
 	mu     sync.Mutex
-	lanes  map[string]*lane
-	busy   int           // subscribers that are with the engine, until they have nothing left
-	idle   chan struct{} // closed when busy is 0, while somebody drains
 	closed bool
+	idle   chan struct{} // closed when nothing is under way, while somebody drains; nil: nobody does
+	lanes  map[string]*lane
+	crew   crew
+	watch  watch
+
+	lingering lanes // those with an open connection and nothing to do, the longest first
+	open      int   // lanes that have, or may have, an open connection
+	scarcity  time.Duration
 }
 
 var _ queue.Deliverer = (*Engine)(nil)
 
 // New returns an engine.
-func New(log *slog.Logger) *Engine {
-	return &Engine{log: log, lanes: make(map[string]*lane)}
+func New(opts Options) *Engine {
+	if opts.Log == nil {
+		opts.Log = slog.New(slog.DiscardHandler)
+	}
+	if opts.MaxConnections == 0 {
+		opts.MaxConnections = defaultMaxConnections()
+	}
+	e := &Engine{
+		log:      opts.Log,
+		maxOpen:  opts.MaxConnections,
+		began:    time.Now(),
+		lanes:    make(map[string]*lane),
+		scarcity: -scarcityInterval,
+	}
+	e.notices = newNotices(opts.Raise, opts.Log)
+	e.watch.init(e)
+	return e
 }
 
+// now is the time since the engine was made.
+func (e *Engine) now() time.Duration { return time.Since(e.began) }
+
 // Attach implements [queue.Deliverer].
-func (e *Engine) Attach(c *queue.Cursor, sub evid.Subscription) queue.Reader {
+func (e *Engine) Attach(c *queue.Cursor, sub *evid.Subscription) queue.Reader {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return &subscriber{engine: e, cursor: c, socket: sub.Socket, lane: e.joinLocked(sub)}
+	return &subscriber{cursor: c, sub: sub, lane: e.joinLocked(sub)}
+}
+
+// Wake implements [queue.Deliverer]. With a first event the newest subscriber comes
+// first, as with OpenSIPS.
+func (e *Engine) Wake(cursors []*queue.Cursor) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, c := range slices.Backward(cursors) {
+		c.Reader().(*subscriber).wakeLocked()
+	}
+	e.dispatchLocked()
 }
 
 // joinLocked returns the lane of a subscription, with one subscriber more.
-func (e *Engine) joinLocked(sub evid.Subscription) *lane {
+func (e *Engine) joinLocked(sub *evid.Subscription) *lane {
+	policy := evid.PolicyOf(sub.Socket)
 	name := sub.Transport.Lane(sub.Socket)
+	if policy.OwnLane {
+		name += " own=" + sub.Event + " " + sub.Socket.Key()
+	}
 	l := e.lanes[name]
 	if l == nil {
-		l = &lane{engine: e, name: name, work: make(chan struct{}, 1), abandoned: e.closed}
+		l = &lane{engine: e, name: name, connections: max(1, policy.Connections)}
 		e.lanes[name] = l
 	}
 	l.subscribers++
 	return l
 }
 
-// leave ends a subscriber's share in a lane. With the last one the lane closes,
-// in its own time.
-func (e *Engine) leave(l *lane) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	l.subscribers--
-	if l.subscribers == 0 && !e.closed {
-		delete(e.lanes, l.name)
-		e.workers.Go(l.abandon)
-	}
-}
-
-// moveTo takes a subscriber from its lane to that of a subscription.
-func (e *Engine) moveTo(s *subscriber, sub evid.Subscription) {
-	e.mu.Lock()
-	from := s.lane
-	s.socket, s.lane = sub.Socket, e.joinLocked(sub)
-	e.mu.Unlock()
-	e.leave(from)
-}
-
-// cutShort ends the call to a subscriber that has unsubscribed, once others have
-// waited for it long enough.
-func (e *Engine) cutShort(s *subscriber) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	s.lane.mu.Lock()
-	defer s.lane.mu.Unlock()
-	for _, session := range s.lane.sessions {
-		if session.serving != s {
-			continue
-		}
-		session.unwanted = true
-		if session.late {
-			session.cutShortLocked()
-		}
-	}
-}
-
-// Drain waits until all that the engine was woken for is attempted, at most until
-// ctx is done. One goroutine at a time may call it.
+// Drain waits until nothing is under way and nothing is left to be sent but what
+// pauses after a failure; at most until ctx is done. One goroutine at a time may
+// call it.
 func (e *Engine) Drain(ctx context.Context) error {
 	e.mu.Lock()
 	idle := make(chan struct{})
-	if e.busy == 0 {
-		close(idle)
-	} else {
-		e.idle = idle
-	}
+	e.idle = idle
+	e.drainedLocked()
 	e.mu.Unlock()
 	select {
 	case <-idle:
@@ -132,16 +119,9 @@ func (e *Engine) Drain(ctx context.Context) error {
 	}
 }
 
-func (e *Engine) begin() {
-	e.mu.Lock()
-	e.busy++
-	e.mu.Unlock()
-}
-
-func (e *Engine) end() {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.busy--; e.busy == 0 && e.idle != nil {
+// drainedLocked tells who waits for it that nothing is under way, if that is so.
+func (e *Engine) drainedLocked() {
+	if e.idle != nil && e.crew.workers == 0 && e.crew.queuedLocked() == 0 {
 		close(e.idle)
 		e.idle = nil
 	}
@@ -152,9 +132,11 @@ func (e *Engine) end() {
 func (e *Engine) Close() {
 	e.mu.Lock()
 	e.closed = true
+	e.watch.stopLocked()
 	for _, l := range e.lanes {
-		e.workers.Go(l.abandon)
+		l.closeLocked()
 	}
 	e.mu.Unlock()
-	e.workers.Wait()
+	e.goroutines.Wait()
+	e.notices.close()
 }

@@ -1,268 +1,247 @@
 package delivery
 
 import (
+	"math/rand/v2"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/evid/evid"
 )
 
-// A lane is the way to one destination, for all its subscribers.
+// maxOvertaking is how many connections a lane has besides those that it is given:
+// so many calls can outlast the patience of the others before these wait.
+const maxOvertaking = 3
+
+// A lane is the way to one destination, for all its subscribers. The engine's
+// lock guards it.
 type lane struct {
+	link        links[lane]
 	engine      *Engine
 	name        string
-	subscribers int           // guarded by the engine's lock
-	work        chan struct{} // tells the current session that there is work, or that the lane was abandoned
+	connections int // calls at a time, but for those that are late
+	subscribers int
 
-	mu        sync.Mutex
-	ready     []*subscriber // those with something to deliver, in turn
-	sessions  []*session    // those at work, at most maxConnections
-	current   *session      // of these: the one that takes from ready; nil: none
-	resting   evid.Lane     // kept for what it has learned while there is no session; may be nil
-	abandoned bool
+	in    *lanes        // the chain that the lane is in: a queue or the lingering; nil: none
+	since time.Duration // when it came there
+	quick bool          // its last call was
+
+	ready   subscribers // those with something to deliver, in turn
+	paused  subscribers // those that wait after a failure of their own
+	calls   int         // under way
+	late    int         // of these: they have outlasted the patience of the others
+	resting []evid.Lane // connections that no call uses; closed or not, they know what was learned
+	opened  bool        // one of them may be open
+	idling  bool        // they are to be closed, or are being closed
+
+	trouble    *trouble    // of the destination; nil: none
+	unanswered *subscriber // the last one that was called, if it did not answer; else nil
 }
 
-// enqueue puts a subscriber that has something to deliver at the end of the line.
-func (l *lane) enqueue(s *subscriber) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.ready = append(l.ready, s)
-	if l.current == nil || l.current.late {
-		l.startLocked()
-		return
+type lanes = chain[lane, *lane]
+
+func (l *lane) links() *links[lane] { return &l.link }
+
+// isRunnableLocked reports whether there is something to do for one more worker. A
+// destination in trouble gets one call at a time.
+func (l *lane) isRunnableLocked() bool {
+	switch {
+	case l.idling:
+		return l.calls == 0
+	case l.ready.len == 0:
+		return false
+	case l.trouble != nil:
+		return !l.trouble.paused() && l.calls == 0
+	default:
+		return l.calls-l.late < l.connections && l.calls < l.connections+maxOvertaking
 	}
-	l.signal()
 }
 
-func (l *lane) signal() {
-	select {
-	case l.work <- struct{}{}:
-	default: // it has been told and not looked yet
+// scheduleLocked puts the lane in the queue, or among the lingering, if it belongs
+// there.
+func (l *lane) scheduleLocked() {
+	e := l.engine
+	switch lingers := l.in == &e.lingering; {
+	case l.in != nil && !lingers: // it is queued
+	case l.isRunnableLocked():
+		if lingers {
+			e.lingering.remove(l)
+		}
+		l.since = e.now()
+		e.crew.pushLocked(l)
+	case !lingers && l.opened && l.calls == 0:
+		l.since = e.now()
+		l.in = &e.lingering
+		e.lingering.push(l)
 	}
 }
 
-// startLocked starts a session that takes over from the current one, if the
-// lane may have one more.
-func (l *lane) startLocked() {
-	if l.abandoned || len(l.sessions) == maxConnections {
-		return
-	}
-	s := &session{lane: l, conn: l.resting}
-	s.timer = time.AfterFunc(patience, s.runOut)
-	s.timer.Stop()
-	l.resting = nil
-	l.current = s
-	l.sessions = append(l.sessions, s)
-	l.engine.workers.Go(s.run)
+// retireLocked has the connections of a lingering lane closed.
+func (l *lane) retireLocked() {
+	l.idling = true
+	l.scheduleLocked()
 }
 
-// abandon closes the lane for good.
-func (l *lane) abandon() {
-	l.mu.Lock()
-	l.abandoned = true
-	conns := []evid.Lane{l.resting}
-	for _, s := range l.sessions {
-		conns = append(conns, s.conn)
-	}
-	l.resting = nil
-	l.mu.Unlock()
-	l.signal()
-	for _, conn := range conns {
-		if conn != nil {
-			conn.Close() // its error says nothing that could be acted upon
+// idledLocked says that its connections are closed.
+func (l *lane) idledLocked() {
+	l.idling = false
+	l.setOpenedLocked(false)
+}
+
+func (l *lane) setOpenedLocked(opened bool) {
+	if opened != l.opened {
+		l.opened = opened
+		if opened {
+			l.engine.open++
+		} else {
+			l.engine.open--
 		}
 	}
 }
 
-// A session is a goroutine that serves a lane over one connection.
-type session struct {
-	lane  *lane
-	timer *time.Timer  // of the patience of others; made once, armed by each call
-	batch [1]evid.Item // the call under way
-
-	// Guarded by the lane's lock.
-	conn     evid.Lane   // nil until the first call
-	since    time.Time   // when the call under way began; zero: there is none
-	serving  *subscriber // whom it is for; nil: nobody
-	late     bool        // it has lasted longer than the patience of the others
-	unwanted bool        // its subscriber has unsubscribed
-}
-
-func (s *session) run() {
-	for {
-		next := s.take()
-		if next == nil {
-			return
-		}
-		s.serve(next)
+// connectionLocked returns a connection for a call to a subscriber.
+func (l *lane) connectionLocked(sub *evid.Subscription) evid.Lane {
+	e := l.engine
+	if !l.opened && e.open >= e.maxOpen && e.lingering.len > 0 {
+		e.lingering.first.retireLocked()
 	}
+	l.setOpenedLocked(true)
+	n := len(l.resting)
+	if n == 0 {
+		return sub.Transport.Open(sub.Socket)
+	}
+	conn := l.resting[n-1]
+	l.resting = slices.Delete(l.resting, n-1, n)
+	return conn
 }
 
-// take returns the next subscriber whose turn it is. It is nil when the session
-// has ended: nothing came for a while, another session has taken over, or the lane
-// was abandoned.
-func (s *session) take() *subscriber {
-	var lingering *time.Timer // nil while there is work
-	lingered := false
-	for {
-		next, goesOn := s.look()
-		switch {
-		case next != nil:
-			return next
-		case !goesOn:
-			s.end()
-			return nil
-		case lingered:
-			if s.rest() {
-				return nil
+// restLocked takes back a connection after a call.
+func (l *lane) restLocked(conn evid.Lane) {
+	if len(l.resting) >= l.connections || l.engine.closed || l.subscribers == 0 {
+		l.engine.goroutines.Go(func() { conn.Close() })
+		return
+	}
+	l.resting = append(l.resting, conn)
+}
+
+// leaveLocked takes away a subscriber. With the last one the lane goes.
+func (l *lane) leaveLocked() {
+	l.subscribers--
+	l.goLocked()
+}
+
+// goLocked removes the lane if nobody needs it any more.
+func (l *lane) goLocked() {
+	e := l.engine
+	if l.subscribers > 0 || l.calls > 0 || e.lanes[l.name] != l {
+		return
+	}
+	delete(e.lanes, l.name)
+	if l.in != nil {
+		l.in.remove(l)
+		l.in = nil
+	}
+	l.setOpenedLocked(false)
+	l.closeLocked()
+	e.drainedLocked()
+}
+
+// closeLocked closes the lane for good.
+func (l *lane) closeLocked() {
+	for s := l.paused.first; s != nil; s = s.links().next {
+		s.trouble.timer.Stop()
+	}
+	if l.trouble != nil && l.trouble.timer != nil {
+		l.trouble.timer.Stop()
+	}
+	conns := l.resting
+	l.resting = nil
+	for _, calls := range []*workers{&l.engine.watch.fresh, &l.engine.watch.waiting, &l.engine.watch.late} {
+		for w := calls.first; w != nil; w = w.links().next {
+			if w.lane == l {
+				conns = append(conns, w.conn)
 			}
 		}
-		if lingering == nil {
-			lingering = time.NewTimer(linger)
-			defer lingering.Stop()
-		}
-		select {
-		case <-s.lane.work:
-		case <-lingering.C:
-			lingered = true
-		}
+	}
+	if conns != nil {
+		l.engine.goroutines.Go(func() {
+			for _, conn := range conns {
+				conn.Close() // its error says nothing that could be acted upon
+			}
+		})
 	}
 }
 
-// look takes the subscriber whose turn it is; nil: nobody's. It reports whether
-// the session goes on.
-func (s *session) look() (next *subscriber, goesOn bool) {
-	l := s.lane
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.abandoned || !s.claimLocked() {
-		return nil, false
-	}
-	if len(l.ready) > 0 {
-		next, l.ready[0] = l.ready[0], nil
-		l.ready = l.ready[1:]
-	}
-	return next, true
+// A trouble is what makes a destination, or a subscriber, pause.
+type trouble struct {
+	failed   failed        // the attempt that was the cause
+	failures int           // in a row
+	until    time.Duration // the end of the pause
+	timer    *time.Timer   // of the pause; nil: it is over
 }
 
-// claimLocked makes s the current session if there is none or if that is held
-// up, and reports whether s is the current one.
-func (s *session) claimLocked() bool {
-	if current := s.lane.current; current == nil || current.late {
-		s.lane.current = s
+func (t *trouble) paused() bool { return t != nil && t.timer != nil }
+
+// pauseLocked begins a pause, twice as long as the one before it but for chance.
+// At its end after is called, without the lock.
+func (t *trouble) pauseLocked(e *Engine, policy evid.Policy, atLeast time.Duration, after func()) {
+	longest := policy.RetryMax
+	if shift := t.failures; shift < 32 && policy.RetryMin<<shift < longest {
+		longest = policy.RetryMin << shift
 	}
-	return s.lane.current == s
+	t.failures++
+	t.beginLocked(e, max(rand.N(longest+1), atLeast), after)
 }
 
-// end ends a session and closes its connection.
-func (s *session) end() {
-	l := s.lane
-	l.mu.Lock()
-	s.leaveLocked()
-	l.mu.Unlock()
-	if s.conn != nil {
-		s.conn.Close()
-	}
+func (t *trouble) beginLocked(e *Engine, pause time.Duration, after func()) {
+	t.until = e.now() + pause
+	t.timer = time.AfterFunc(pause, after)
 }
 
-// rest ends a session, unless there is work by now. What its connection has
-// learned stays with the lane.
-func (s *session) rest() bool {
-	if s.conn != nil {
-		s.conn.Idle()
-	}
-	l := s.lane
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.abandoned || len(l.ready) > 0 {
+// endLocked ends the pause, if there is one and its time has come or early is set.
+func (t *trouble) endLocked(e *Engine, early bool) (ended bool) {
+	if t == nil || t.timer == nil || e.closed || !early && e.now() < t.until {
 		return false
 	}
-	s.leaveLocked()
-	l.resting = s.conn
+	t.timer.Stop()
+	t.timer = nil
 	return true
 }
 
-// leaveLocked takes a session off the lane's list.
-func (s *session) leaveLocked() {
-	l := s.lane
-	l.sessions = slices.DeleteFunc(l.sessions, func(other *session) bool { return other == s })
-	if l.current == s {
-		l.current = nil
+// failLocked makes the lane pause: its destination cannot be reached.
+func (l *lane) failLocked(policy evid.Policy, atLeast time.Duration, f *failed) {
+	if l.trouble == nil {
+		l.trouble = new(trouble)
+	}
+	if l.trouble.paused() {
+		return // an earlier call that failed only now
+	}
+	l.trouble.failed = failed{reason: f.reason} // of the others nothing was attempted
+	l.trouble.pauseLocked(l.engine, policy, atLeast, func() { l.resume(false) })
+	for s := l.ready.first; s != nil; s = s.links().next {
+		s.downLocked(&l.trouble.failed)
 	}
 }
 
-// serve attempts the next event of a subscriber.
-func (s *session) serve(to *subscriber) {
-	var events [1]*evid.Event
-	batch := to.cursor.Next(events[:])
-	to.reportDropped(batch)
-	if batch.Events == 0 {
-		to.engine.end()
-		return
+// stallLocked makes the lane pause for a moment for which nobody is to blame.
+func (l *lane) stallLocked(pause time.Duration) {
+	if l.trouble == nil {
+		l.trouble = new(trouble)
 	}
-	sub := batch.Subscription
-	if sub.Socket != to.socket { // renewed, maybe with options that another lane is for
-		to.engine.moveTo(to, sub)
-	}
-	if to.lane != s.lane {
-		to.giveBack()
-		return
-	}
-	s.batch[0] = evid.Item{Event: events[0], Socket: sub.Socket, Attempt: 1}
-	s.call(to, sub)
-	to.settle(&s.batch[0], sub)
-	s.batch[0] = evid.Item{}
-	to.lane.enqueue(to)
-}
-
-// call attempts the session's batch over its connection.
-func (s *session) call(to *subscriber, sub evid.Subscription) {
-	l := s.lane
-	l.mu.Lock()
-	if l.abandoned {
-		l.mu.Unlock()
-		return
-	}
-	if s.conn == nil {
-		s.conn = sub.Transport.Open(sub.Socket)
-	}
-	conn := s.conn
-	s.since, s.serving = time.Now(), to
-	l.mu.Unlock()
-
-	s.timer.Reset(patience)
-	conn.Deliver(time.Time{}, s.batch[:])
-	s.timer.Stop()
-
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if s.late && s.unwanted {
-		s.conn = nil // it was closed to cut the call short
-	}
-	s.since, s.serving, s.late, s.unwanted = time.Time{}, nil, false, false
-}
-
-// runOut is called when a call lasts longer than the others should wait for it.
-func (s *session) runOut() {
-	l := s.lane
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if s.since.IsZero() || time.Since(s.since) < patience {
-		return // that call is over
-	}
-	s.late = true
-	if s.unwanted {
-		s.cutShortLocked()
-		return
-	}
-	if l.current == s && len(l.ready) > 0 {
-		l.startLocked()
+	if !l.trouble.paused() {
+		l.trouble.beginLocked(l.engine, pause, func() { l.resume(false) })
 	}
 }
 
-// cutShortLocked ends the call under way.
-func (s *session) cutShortLocked() {
-	conn := s.conn
-	s.lane.engine.workers.Go(func() { conn.Close() })
+// resume ends a pause.
+func (l *lane) resume(early bool) {
+	l.engine.mu.Lock()
+	defer l.engine.mu.Unlock()
+	l.resumeLocked(early)
+}
+
+func (l *lane) resumeLocked(early bool) {
+	if l.trouble.endLocked(l.engine, early) {
+		l.scheduleLocked()
+		l.engine.dispatchLocked()
+	}
 }

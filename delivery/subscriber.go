@@ -1,138 +1,197 @@
 package delivery
 
 import (
-	"errors"
 	"time"
 
 	"github.com/evid/evid"
 	"github.com/evid/evid/queue"
 )
 
-// A subscriber is the engine's side of a cursor. Whoever has taken it from its
-// lane's line owns it; nobody does while the queue has nothing for it.
+// A subscriber is the engine's side of a cursor. The engine's lock guards it, but
+// for the record, which is of the worker that serves it.
 type subscriber struct {
-	engine *Engine
+	link   links[subscriber]
 	cursor *queue.Cursor
-	socket evid.Socket
+	sub    *evid.Subscription // as it is now
 	lane   *lane
+	worker *worker // serving: who does
 
-	failure  failure   // the last that was logged; zero: it was delivered since
-	logged   time.Time // when that was
-	failures int       // events in a row that were not delivered
-	silent   int       // events in a row without a byte of reply
-	dropped  uint64    // events lost since it fell behind
+	state     state
+	woken     bool // serving: more has come since
+	moves     bool // serving: it has other options by now, maybe for another lane
+	discarded bool // serving: it has unsubscribed, what is handed out is not wanted
+	detached  bool // it is no more
+	down      bool // who watches it was told so
+
+	trouble     *trouble // of this subscriber; nil: none
+	tries       *tries   // at the event that comes next; nil: none has failed
+	lastError   string   // of the last attempt that failed
+	lastSuccess int64    // in nanoseconds of Unix time; 0: never
+
+	record *record // what was logged of it; nil: nothing that matters now
+	lost   uint64  // events lost since it has fallen behind
 }
 
-// A subscriber whose failures keep changing has one line in the log in this time.
-const logInterval = time.Second
+type subscribers = chain[subscriber, *subscriber]
 
-// A failure is what tells one reason not to deliver from another. The text of
-// a reply is no part of it: the subscriber could make each one different.
-type failure struct {
-	verdict evid.Verdict
-	blame   evid.Blame
-	code    int
+func (s *subscriber) links() *links[subscriber] { return &s.link }
+
+// A state says where a subscriber is.
+type state uint8
+
+const (
+	idle    state = iota // the queue has nothing for it
+	ready                // in its lane's line
+	serving              // with a worker
+	paused               // waits for the end of a pause of its own
+)
+
+// tries are the attempts at one event that have failed.
+type tries struct {
+	id       evid.ID
+	attempts int
+	counted  int // of these: those that count against max_attempts
+	first    time.Time
 }
 
-// Wake implements [queue.Reader].
-func (s *subscriber) Wake() {
-	s.engine.begin()
-	s.lane.enqueue(s)
+// attemptsOf returns how many attempts at an event have failed.
+func (s *subscriber) attemptsOf(id evid.ID) int {
+	if s.tries == nil || s.tries.id != id {
+		return 0
+	}
+	return s.tries.attempts
+}
+
+// wakeLocked is told that events wait for a subscriber that had nothing to do. A
+// raise that waits for an attempt does not wait for the end of the lane's pause.
+func (s *subscriber) wakeLocked() {
+	switch l := s.lane; {
+	case s.state == serving:
+		s.woken = true
+	case s.trouble.paused():
+		s.state = paused
+		l.paused.push(s)
+	case s.sub.Sync && l.trouble.paused():
+		s.state = ready
+		l.ready.pushFront(s)
+		l.resumeLocked(true)
+	default:
+		s.readyLocked()
+	}
+}
+
+// readyLocked puts the subscriber in its lane's line.
+func (s *subscriber) readyLocked() {
+	l := s.lane
+	s.state = ready
+	l.ready.push(s)
+	if l.trouble.paused() && l.trouble.failures > 0 {
+		s.downLocked(&l.trouble.failed)
+	}
+	l.scheduleLocked()
+}
+
+// outLocked takes the subscriber out of the chain it is in.
+func (s *subscriber) outLocked() {
+	switch s.state {
+	case ready:
+		s.lane.ready.remove(s)
+	case paused:
+		s.lane.paused.remove(s)
+	case idle, serving:
+	}
+}
+
+// Renew implements [queue.Reader]. Who subscribes again is alive: pauses end.
+func (s *subscriber) Renew(sub *evid.Subscription) {
+	e := s.lane.engine
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	s.moves = s.moves || sub.Socket != s.sub.Socket
+	s.sub = sub
+	s.trouble.endLocked(e, true)
+	if s.state != serving {
+		s.outLocked()
+		s.relocateLocked()
+		if s.state != idle {
+			s.readyLocked()
+		}
+	}
+	s.lane.resumeLocked(true)
+	e.dispatchLocked()
+}
+
+// relocateLocked moves the subscriber, which is in no chain, to the lane that its
+// options ask for.
+func (s *subscriber) relocateLocked() {
+	if !s.moves {
+		return
+	}
+	s.moves = false
+	from := s.lane
+	s.lane = from.engine.joinLocked(s.sub)
+	from.leaveLocked()
 }
 
 // Discard implements [queue.Reader].
-func (s *subscriber) Discard() { s.engine.cutShort(s) }
+func (s *subscriber) Discard() {
+	e := s.lane.engine
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	s.discarded = true
+	if s.worker != nil {
+		s.worker.cutLocked()
+	}
+}
 
 // Detach implements [queue.Reader].
-func (s *subscriber) Detach() { s.engine.leave(s.lane) }
-
-// giveBack returns an event that was not attempted and waits for the next turn.
-func (s *subscriber) giveBack() {
-	s.cursor.Done(queue.Outcome{})
-	s.lane.enqueue(s)
-}
-
-// settle tells the queue what became of an item.
-func (s *subscriber) settle(item *evid.Item, sub evid.Subscription) {
-	r := &item.Result
-	s.report(item)
-	var outcome queue.Outcome
-	switch r.Verdict {
-	case evid.NotSent:
-	case evid.Delivered, evid.Unconfirmed:
-		outcome.Delivered = 1
-		if r.Verdict == evid.Unconfirmed {
-			outcome.Unconfirmed = 1
-		}
-		if r.Odd {
-			outcome.Odd = 1
-		}
-	case evid.Retry, evid.Rejected:
-		outcome.Dead = 1
-		outcome.Err = errors.New(r.Detail)
-		if r.Verdict == evid.Retry {
-			outcome.Retried = 1
-		}
-	case evid.Gone:
-		// This and what else waits for it is abandoned by the queue, unless it
-		// has subscribed again since.
-		if err := sub.Dismiss(); err != nil {
-			s.engine.log.Error("dismiss subscriber", "event", item.Event.Name, "socket", item.Socket, "err", err)
-			outcome.Dead, outcome.Err = 1, err // not again and again
-		}
+func (s *subscriber) Detach() {
+	l := s.lane
+	e := l.engine
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	s.outLocked()
+	s.detached = true
+	s.trouble.endLocked(e, true)
+	if l.unanswered == s {
+		l.unanswered = nil
 	}
-	s.cursor.Done(outcome)
+	e.notices.forget(s)
+	l.leaveLocked()
 }
 
-// report logs what an operator should know: the first failure, another failure,
-// and when it is over; not the same failure for each event.
-func (s *subscriber) report(item *evid.Item) {
-	r := &item.Result
-	log := s.engine.log
-	switch r.Verdict {
-	case evid.NotSent:
-	case evid.Delivered, evid.Unconfirmed:
-		if s.failure != (failure{}) {
-			log.Info("delivered again", "event", item.Event.Name, "socket", item.Socket, "failures", s.failures)
-		}
-		s.failure, s.failures, s.silent = failure{}, 0, 0
-	case evid.Gone:
-		log.Info("subscriber dismissed: it answered that it is gone", "event", item.Event.Name, "socket", item.Socket)
-	case evid.Retry, evid.Rejected:
-		s.failures++
-		if f := (failure{r.Verdict, r.Blame, r.Code}); f != s.failure && time.Since(s.logged) >= logInterval {
-			s.failure, s.logged = f, time.Now()
-			log.Warn("event not delivered", "event", item.Event.Name, "socket", item.Socket,
-				"id", item.Event.ID, "verdict", r.Verdict, "blame", r.Blame, "reason", r.Detail)
-		}
-		s.reportSilence(item)
+// Report implements [queue.Reader].
+func (s *subscriber) Report(status *evid.Status) {
+	e := s.lane.engine
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	status.LastError = s.lastError
+	if s.lastSuccess != 0 {
+		status.LastSuccess = time.Unix(0, s.lastSuccess)
+	}
+	pause := s.trouble
+	if !pause.paused() {
+		pause = s.lane.trouble
+	}
+	if pause.paused() {
+		status.NextAttempt = e.began.Add(pause.until)
+	}
+	switch {
+	case s.down:
+		status.State = evid.Down
+	case s.tries != nil:
+		status.State = evid.Retrying
 	}
 }
 
-// reportSilence tells the operator of a receiver that may never answer.
-func (s *subscriber) reportSilence(item *evid.Item) {
-	const enough = 3
-	if !item.Result.Sent || item.Result.Answered || item.Result.Blame == evid.TheDestination {
-		s.silent = 0
-		return
-	}
-	if s.silent++; s.silent == enough {
-		s.engine.log.Warn("no byte of reply to 3 events: if this receiver never answers, subscribe it with confirm=0",
-			"event", item.Event.Name, "socket", item.Socket)
-	}
-}
-
-// reportDropped logs that a subscriber has fallen behind so far that it loses
-// events, and how many they were when it has caught up.
-func (s *subscriber) reportDropped(b queue.Batch) {
-	if b.Dropped > 0 && s.dropped == 0 {
-		s.engine.log.Warn("events dropped: the subscriber is too far behind",
-			"event", b.Subscription.Event, "socket", b.Subscription.Socket)
-	}
-	s.dropped += b.Dropped
-	if b.Events == 0 && s.dropped > 0 {
-		s.engine.log.Warn("the subscriber has caught up",
-			"event", b.Subscription.Event, "socket", b.Subscription.Socket, "dropped", s.dropped)
-		s.dropped = 0
+// resume ends a pause whose time has come.
+func (s *subscriber) resume() {
+	e := s.lane.engine
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if s.trouble.endLocked(e, false) && s.state == paused {
+		s.outLocked()
+		s.readyLocked()
+		e.dispatchLocked()
 	}
 }

@@ -1,6 +1,9 @@
 package mi
 
-import "fmt"
+import (
+	"fmt"
+	"strconv"
+)
 
 // Args are the parameters of one call, under the names the command gave them;
 // that the call had them by position makes no difference.
@@ -46,6 +49,31 @@ func (a Args) Int(name string) (int, error) {
 		return 0, badType(name)
 	}
 	return n, nil
+}
+
+// Uint returns a parameter that is a whole number of at most 64 bits, 0 or more,
+// or a string that holds one. Others are an [Error]: "Bad type for parameter".
+func (a Args) Uint(name string) (uint64, error) {
+	v, _ := a.Value(name)
+	text, ok := v.text()
+	n, err := strconv.ParseUint(text, 10, 64)
+	if !ok || err != nil {
+		return 0, badType(name)
+	}
+	return n, nil
+}
+
+// Flag returns a parameter that is 0 or 1, and false if the call does not have it.
+// Others are an [Error].
+func (a Args) Flag(name string) (bool, error) {
+	if !a.Has(name) {
+		return false, nil
+	}
+	n, err := a.Int(name)
+	if err == nil && n != 0 && n != 1 {
+		err = invalidParams(fmt.Sprintf("Bad value for parameter '%s': expected 0 or 1", name))
+	}
+	return n == 1, err
 }
 
 // Texts returns a parameter that is an array of at least one string or number.

@@ -3,7 +3,6 @@ package mi
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
@@ -12,9 +11,16 @@ import (
 
 const defaultExpire = time.Hour // of event_subscribe
 
-// EventCommands returns the commands of the Event Interface.
-func EventCommands(i *evid.Interface) []Command {
-	e := events{i}
+// A StatusReader knows how the subscriber of an event with this [evid.Socket.Key]
+// is doing; false: there is none.
+type StatusReader interface {
+	Status(event, key string) (evid.Status, bool)
+}
+
+// EventCommands returns the commands of the Event Interface. What subscribers_list
+// tells with verbose it reads from status.
+func EventCommands(i *evid.Interface, status StatusReader) []Command {
+	e := events{i, status}
 	return []Command{
 		{
 			Name: "event_subscribe", Alias: "evi:subscribe",
@@ -42,8 +48,8 @@ func EventCommands(i *evid.Interface) []Command {
 		},
 		{
 			Name: "subscribers_list", Alias: "evi:subscribers",
-			Help:   "lists all subscribers, those of one event, or one of them",
-			Params: [][]string{{}, {"event"}, {"event", "socket"}},
+			Help:   "lists all subscribers, those of one event, or one of them; with verbose=1 how each is doing",
+			Params: [][]string{{}, {"event"}, {"event", "socket"}, {"verbose"}, {"event", "verbose"}, {"event", "socket", "verbose"}},
 			Run:    e.subscribers,
 		},
 		{
@@ -55,7 +61,10 @@ func EventCommands(i *evid.Interface) []Command {
 	}
 }
 
-type events struct{ i *evid.Interface }
+type events struct {
+	i      *evid.Interface
+	status StatusReader
+}
 
 func (e events) subscribe(ctx context.Context, a Args) (any, error) {
 	expire, err := expiry(a)
@@ -202,95 +211,3 @@ func (e events) list(context.Context, Args) (any, error) {
 	}
 	return struct{ Events []eventItem }{items}, nil
 }
-
-// eventSubscribers is an event in the reply of subscribers_list. All of it is
-// left out of an event without subscribers.
-type eventSubscribers struct {
-	*eventItem
-	Subscribers []subscriberItem `json:",omitempty"`
-	Subscriber  *subscriberItem  `json:",omitempty"`
-}
-
-type subscriberItem struct {
-	Socket string `json:"socket"`
-	Expire any    `json:"expire"`        // seconds, or "never"
-	TTL    *int64 `json:"ttl,omitempty"` // seconds that are left
-}
-
-func (e events) subscribers(_ context.Context, a Args) (any, error) {
-	if !a.Has("event") {
-		return e.allSubscribers(), nil
-	}
-	name, err := a.Text("event")
-	if err != nil {
-		return nil, err
-	}
-	event, known := e.i.Event(name)
-	if !known {
-		return nil, &Error{404, "Event not published", e.unknownEvent(name)}
-	}
-	reply := struct{ Event eventSubscribers }{}
-	if a.Has("socket") {
-		reply.Event, err = e.oneSubscriber(event, a)
-	} else {
-		reply.Event = e.subscribersOf(event)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return reply, nil
-}
-
-func (e events) allSubscribers() any {
-	list := []eventSubscribers{}
-	for _, event := range e.i.Events() {
-		if of := e.subscribersOf(event); of.Subscribers != nil {
-			list = append(list, of)
-		}
-	}
-	return struct{ Events []eventSubscribers }{list}
-}
-
-func (e events) subscribersOf(event evid.EventInfo) eventSubscribers {
-	var items []subscriberItem
-	for _, s := range e.i.Subscribers(event.Name) {
-		items = append(items, itemOf(s))
-	}
-	if items == nil {
-		return eventSubscribers{}
-	}
-	return eventSubscribers{eventItem: (*eventItem)(&event), Subscribers: items}
-}
-
-func (e events) oneSubscriber(event evid.EventInfo, a Args) (eventSubscribers, error) {
-	text, err := a.Text("socket")
-	if err != nil {
-		return eventSubscribers{}, err
-	}
-	socket, err := e.i.ParseSocket(text)
-	if err != nil {
-		return eventSubscribers{}, &Error{404, "Subscriber does not exist", err.Error()}
-	}
-	for _, s := range e.i.Subscribers(event.Name) {
-		if s.Socket.Key() == socket.Key() {
-			item := itemOf(s)
-			return eventSubscribers{eventItem: (*eventItem)(&event), Subscriber: &item}, nil
-		}
-	}
-	return eventSubscribers{}, &Error{
-		404, "Subscriber does not exist",
-		fmt.Sprintf("%s is not subscribed to %s", socket, event.Name),
-	}
-}
-
-func itemOf(s evid.Subscriber) subscriberItem {
-	item := subscriberItem{Socket: s.Socket.String(), Expire: "never"}
-	if s.Expire != evid.Never {
-		ttl := seconds(s.TTL)
-		item.Expire, item.TTL = seconds(s.Expire), &ttl
-	}
-	return item
-}
-
-// seconds rounds up.
-func seconds(d time.Duration) int64 { return int64((d + time.Second - 1) / time.Second) }

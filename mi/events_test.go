@@ -22,7 +22,7 @@ func newEvents(t *testing.T, autoRegister bool) (*mi.Table, *evid.Interface, *mi
 	if err := iface.Register("E_TEST"); err != nil {
 		t.Fatal(err)
 	}
-	table, err := mi.NewTable(mi.EventCommands(iface)...)
+	table, err := mi.NewTable(mi.EventCommands(iface, keeper)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,6 +100,11 @@ func TestErrors(t *testing.T) {
 		{"event_register", `[""]`, -32602, "Invalid params", "'event'"},
 		{"subscribers_list", `["E_TSET"]`, 404, "Event not published", `did you mean "E_TEST"?`},
 		{"subscribers_list", `[false]`, -32602, "Invalid params", "'event'"},
+		{"subscribers_list", `[true]`, -32602, "Invalid params", "'event'"},
+		{"subscribers_list", `{"verbose":2}`, -32602, "Invalid params", "'verbose': expected 0 or 1"},
+		{"subscribers_list", `["E_TEST","udp:h:1","yes"]`, -32602, "Invalid params", "Bad type for parameter 'verbose'"},
+		{"subscribers_list", `{"event":"E_TEST","verbos":1}`, -32602, "Invalid params", "Named parameters do not match"},
+		{"subscribers_list", `{"event":"E_TSET","verbose":1}`, 404, "Event not published", `did you mean "E_TEST"?`},
 		{"subscribers_list", `["E_TEST",[]]`, -32602, "Invalid params", "'socket'"},
 		{"subscribers_list", `["E_TEST","junk"]`, 404, "Subscriber does not exist", "unknown transport"},
 		{"subscribers_list", `["E_TEST","udp:h:2"]`, 404, "Subscriber does not exist", "udp:h:2 is not subscribed to E_TEST"},
@@ -180,6 +185,55 @@ func TestSubscribers(t *testing.T) {
 		iface.Close()
 		expect("event_subscribe", `["E_TEST","udp:h:1"]`, `-32000`)
 	})
+}
+
+// With verbose each subscriber also tells how it is doing; without, none does.
+func TestSubscribersVerbose(t *testing.T) {
+	table, iface, keeper := newEvents(t, false)
+	at := time.Date(2026, 11, 23, 23, 4, 5, 67_890_000, time.FixedZone("", 3600))
+	keeper.Statuses = map[string]evid.Status{
+		"udp:h:2": {
+			State:       evid.Retrying,
+			Counts:      evid.Counts{Accepted: 20, Delivered: 7, Dead: 2, Dropped: 1, Waiting: 10, Retried: 3},
+			LastError:   `fault 42: "<no>"`,
+			LastSuccess: at,
+			NextAttempt: at.Add(1500 * time.Millisecond),
+		},
+		"udp:h:3": {State: evid.Down, LastError: "connection refused"},
+	}
+	for _, socket := range []string{"udp:h:1", "udp:h:2", "udp:h:3"} {
+		if err := iface.Subscribe("E_TEST", socket, evid.Never); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const (
+		up   = `{"socket":"udp:h:1","expire":"never","state":"up","waiting":0,"delivered":0,"failed":0,"last_error":null,"last_success":null}`
+		busy = `{"socket":"udp:h:2","expire":"never","state":"retrying","waiting":10,"delivered":7,"failed":5,` +
+			`"last_error":"fault 42: \"<no>\"","last_success":"2026-11-23T22:04:05.067Z","next_attempt":"2026-11-23T22:04:06.567Z"}`
+		down = `{"socket":"udp:h:3","expire":"never","state":"down","waiting":0,"delivered":0,"failed":0,` +
+			`"last_error":"connection refused","last_success":null}`
+		bare = `{"socket":"udp:h:3","expire":"never"}`
+	)
+	event := func(members string) string { return `{"name":"E_TEST","id":0,` + members + `}` }
+	list := event(`"Subscribers":[` + down + "," + busy + "," + up + "]")
+	for _, test := range []struct{ params, want string }{
+		{`{"verbose":1}`, `{"Events":[` + list + "]}"},
+		{`{"event":"E_TEST","verbose":"1"}`, `{"Event":` + list + "}"},
+		{`{"verbose":1,"socket":"udp:h:2","event":"E_TEST"}`, `{"Event":` + event(`"Subscriber":`+busy) + "}"},
+		{`["E_TEST","udp:h:3",1]`, `{"Event":` + event(`"Subscriber":`+down) + "}"},
+		{`["E_TEST","udp:h:3",0]`, `{"Event":` + event(`"Subscriber":`+bare) + "}"},
+		{`["E_TEST","udp:h:3"]`, `{"Event":` + event(`"Subscriber":`+bare) + "}"},
+	} {
+		if diff := cmp.Diff(test.want, call(t, table, "subscribers_list", test.params)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", test.params, diff)
+		}
+	}
+	if err := keeper.CloseSub("E_TEST", "udp:h:3", evid.Unsubscribed); err != nil { // while it is listed
+		t.Fatal(err)
+	}
+	if got := call(t, table, "subscribers_list", `["E_TEST","udp:h:3",1]`); got != `{"Event":`+event(`"Subscriber":`+bare)+"}" {
+		t.Errorf("a subscriber that has just gone: got %s", got)
+	}
 }
 
 func TestEventCommandsAreListed(t *testing.T) {

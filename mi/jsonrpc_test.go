@@ -152,6 +152,49 @@ func TestNamesAreUnique(t *testing.T) {
 	}
 }
 
+// Lists of parameters that are equally long are told apart by name; by position a
+// call has those of the first.
+func TestEquallyLongParams(t *testing.T) {
+	table, err := mi.NewTable(mi.Command{
+		Name: "choose", Params: [][]string{{"a"}, {"b"}, {"a", "b"}, {"c", "b"}},
+		Run: func(_ context.Context, a mi.Args) (any, error) {
+			got := ""
+			for _, name := range []string{"a", "b", "c"} {
+				if v, has := a.Value(name); has {
+					got += name + "=" + v.Text + " "
+				}
+			}
+			return got, nil
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct{ params, want string }{
+		{`[1]`, `"a=1 "`},
+		{`{"a":1}`, `"a=1 "`},
+		{`{"b":1}`, `"b=1 "`},
+		{`[1,2]`, `"a=1 b=2 "`},
+		{`{"b":1,"c":2}`, `"b=1 c=2 "`},
+		{`{"b":1,"a":2}`, `"a=2 b=1 "`},
+	} {
+		if got := call(t, table, "choose", test.params); got != test.want {
+			t.Errorf("%s: got %s, want %s", test.params, got, test.want)
+		}
+	}
+	for params, want := range map[string]string{
+		`{"d":1}`:       "Named parameters do not match",
+		`{"a":1,"c":2}`: "Named parameters do not match",
+		`{"a":1,"a":2}`: "Named parameters do not match",
+		`[]`:            "Too few or too many parameters",
+		`[1,2,3]`:       "Too few or too many parameters",
+	} {
+		if got := serve(t, table, "choose", params).Error; got == nil || got.Code != mi.CodeInvalidParams || got.Data != want {
+			t.Errorf("%s: got %v, want %s", params, got, want)
+		}
+	}
+}
+
 func TestWhichAndHelp(t *testing.T) {
 	table := newTable(t)
 	for _, test := range []struct{ method, params, result string }{
@@ -198,9 +241,9 @@ func serve(t testing.TB, table *mi.Table, method, params string) reply {
 }
 
 func FuzzServeJSON(f *testing.F) {
-	iface, _ := mitest.New(true)
+	iface, keeper := mitest.New(true)
 	table := newTable(f)
-	if err := table.Add(mi.EventCommands(iface)...); err != nil {
+	if err := table.Add(mi.EventCommands(iface, keeper)...); err != nil {
 		f.Fatal(err)
 	}
 	for _, seed := range []string{
@@ -221,11 +264,11 @@ func FuzzServeJSON(f *testing.F) {
 }
 
 func BenchmarkServeRaise(b *testing.B) {
-	iface, _ := mitest.New(false)
+	iface, keeper := mitest.New(false)
 	if err := iface.Register("E_TEST"); err != nil {
 		b.Fatal(err)
 	}
-	table, err := mi.NewTable(mi.EventCommands(iface)...)
+	table, err := mi.NewTable(mi.EventCommands(iface, keeper)...)
 	if err != nil {
 		b.Fatal(err)
 	}

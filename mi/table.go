@@ -17,8 +17,9 @@ type Command struct {
 	Help  string // one sentence, for people
 
 	// Params are the lists of parameter names that the command can be called
-	// with, an empty list for a call without any. No two are equally long: a
-	// call by position is told apart by the number of its parameters.
+	// with, an empty list for a call without any. A call by position is told apart
+	// by the number of its parameters: of lists that are equally long it is the
+	// first, and the others can only be called by name.
 	Params [][]string
 
 	// Run executes a call with one of those lists. The result is encoded with
@@ -91,23 +92,34 @@ func (t *Table) Call(ctx context.Context, method string, params Value) (any, err
 
 // match finds the list of parameters that the call has.
 func (c Command) match(params Value) (Args, error) {
-	at := slices.IndexFunc(c.Params, func(list []string) bool { return len(list) == len(params.Items) })
-	if at < 0 {
-		return Args{}, invalidParams("Too few or too many parameters")
-	}
-	args := Args{names: c.Params[at], values: params.Items}
-	if params.Kind != Object {
-		return args, nil
-	}
-	args.values = make([]Value, len(args.names))
-	for i, name := range args.names {
-		at := slices.IndexFunc(params.Items, func(v Value) bool { return v.Name == name })
-		if at < 0 {
-			return Args{}, invalidParams("Named parameters do not match")
+	reason := "Too few or too many parameters"
+	for _, names := range c.Params {
+		if len(names) != len(params.Items) {
+			continue
 		}
-		args.values[i] = params.Items[at]
+		if params.Kind != Object {
+			return Args{names, params.Items}, nil
+		}
+		if values, ok := valuesOf(names, params); ok {
+			return Args{names, values}, nil
+		}
+		reason = "Named parameters do not match"
 	}
-	return args, nil
+	return Args{}, invalidParams(reason)
+}
+
+// valuesOf returns the members of an object that have these names, and whether
+// it has them all.
+func valuesOf(names []string, object Value) ([]Value, bool) {
+	values := make([]Value, len(names))
+	for i, name := range names {
+		at := slices.IndexFunc(object.Items, func(v Value) bool { return v.Name == name })
+		if at < 0 {
+			return nil, false
+		}
+		values[i] = object.Items[at]
+	}
+	return values, true
 }
 
 func (t *Table) ownCommands() []Command {

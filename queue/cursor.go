@@ -3,32 +3,43 @@ package queue
 import (
 	"errors"
 	"math"
+	"math/bits"
+	"time"
 
 	"github.com/evid/evid"
 )
 
-// A Cursor is a subscriber's place in the list of its event. Its counters and
-// its place are guarded by the list's lock.
+// MaxBatch is how many events [Cursor.Next] hands out at a time, at most.
+const MaxBatch = 64
+
+// A Cursor is a subscriber's place in the list of its event. What it holds is
+// guarded by the list's lock.
 //
 // One goroutine at a time may have a cursor: the one that was woken, until
-// [Cursor.Next] has nothing for it.
+// [Cursor.Next] has nothing for it or [Cursor.Done] says that nothing is left.
 type Cursor struct {
 	list   *list
 	reader Reader
 
-	sub      evid.Subscription
+	sub      *evid.Subscription
 	open     bool
-	parkedAt int // index in list.parked, or notParked
+	ended    bool // nothing is left and nothing will come: it is out of the list
+	parkedAt int  // index in list.parked, or notParked
 
 	// What is left to deliver, in order; pos is in the first span. Each time that a
 	// subscriber expires and comes back after a gap there is one more.
 	spans  []span
 	pos    uint64 // ordinal of the next event that is not done, or nowhere
 	handed uint64 // events from pos on that Next has handed out, all of the first span
+	ahead  uint64 // bit n: the event at pos+n is done already, all of the first span
 
-	counts evid.Counts // all but Accepted and Waiting: those are differences
-	ended  uint64      // events accepted in spans that have ended
-	raise  *syncRaise  // who waits for the only event there is; nil: nobody
+	replays  []*evid.DeadLetter // to be delivered before that
+	replayed bool               // what is handed out are the first of replays
+
+	counts  evid.Counts // all but Accepted and Waiting: those are differences
+	passed  uint64      // events accepted in spans that have ended
+	missing uint64      // number of the dead letter about what it has lost, until it has caught up; 0: none
+	raise   *syncRaise  // who waits for the event at pos; nil: nobody
 }
 
 // A span is a range of ordinals, without to.
@@ -77,7 +88,7 @@ func (l *list) leaveLocked(pos uint64) {
 	}
 }
 
-func (c *Cursor) openLocked(s evid.Subscription) {
+func (c *Cursor) openLocked(s *evid.Subscription) {
 	l := c.list
 	if c.open && c.sub.Sync {
 		l.sync--
@@ -93,7 +104,7 @@ func (c *Cursor) openLocked(s evid.Subscription) {
 	l.open++
 	tail := l.ring.tail
 	if n := len(c.spans); n > 0 && c.spans[n-1].to == tail && !c.spans[n-1].discarded {
-		c.ended -= tail - c.spans[n-1].from // it goes on as if it had not ended
+		c.passed -= tail - c.spans[n-1].from // it goes on as if it had not ended
 		c.spans[n-1].to = endless
 		return
 	}
@@ -103,10 +114,8 @@ func (c *Cursor) openLocked(s evid.Subscription) {
 	}
 }
 
-// closeLocked stops accepting events for the subscriber. It reports whether
-// nothing was left either: the cursor is then out of the list, and its Reader has
-// to be told.
-func (c *Cursor) closeLocked(why evid.Close) (retired bool) {
+// closeLocked stops accepting events for the subscriber.
+func (c *Cursor) closeLocked(why evid.Close) {
 	l := c.list
 	if c.open {
 		c.open = false
@@ -116,69 +125,96 @@ func (c *Cursor) closeLocked(why evid.Close) (retired bool) {
 		}
 		last := &c.spans[len(c.spans)-1]
 		last.to = l.ring.tail
-		c.ended += last.to - last.from
+		c.passed += last.to - last.from
 		if last.from == last.to {
 			c.spans = c.spans[:len(c.spans)-1]
 		}
 	}
-	if why != evid.Expired {
+	if !c.replayed {
+		c.giveBackLocked()
+	}
+	switch {
+	case why != evid.Expired:
 		c.discardLocked()
-	} else if c.handed == 0 {
+	case c.handed == 0:
 		c.moveLocked(c.pos) // it may be at the end already
 	}
-	if c.parkedAt == notParked {
-		return false // the Deliverer has it, and will find out
-	}
-	c.retireLocked()
-	return true
+	c.endLocked()
 }
 
 // discardLocked abandons what waits, but for what is handed out.
 func (c *Cursor) discardLocked() {
 	missed := c.missedLocked()
+	if missed > 0 {
+		c.missLocked(missed)
+	}
 	c.counts.Dropped += missed
-	c.counts.Abandoned += c.spannedLocked(c.pos+c.handed, c.list.ring.tail) - missed
-	if c.handed == 0 {
+	c.counts.Abandoned += c.waitingLocked(c.handed, c.list.ring.tail) - missed
+	if c.handed > 0 || c.replayed {
+		c.reader.Discard()
+	}
+	if c.handed == 0 { // with replays handed out it is 0, too
 		c.spans = nil
 		c.moveLocked(nowhere)
 		c.resolveLocked(errAbandoned)
 		return
 	}
 	c.spans = []span{{from: c.spans[0].from, to: c.pos + c.handed, discarded: true}}
+	c.ahead = 0
 }
 
-// spannedLocked counts the events of [from, to) that are in a span.
-func (c *Cursor) spannedLocked(from, to uint64) uint64 {
-	var n uint64
+// waitingLocked counts the events of [pos+n, to) that are in a span and not done.
+func (c *Cursor) waitingLocked(n, to uint64) uint64 {
+	if c.pos == nowhere {
+		return 0
+	}
+	from := c.pos + n
+	var waiting uint64
 	for _, s := range c.spans {
 		if first, end := max(s.from, from), min(s.to, to); first < end {
-			n += end - first
+			waiting += end - first
 		}
 	}
-	return n
+	if from >= to {
+		return waiting
+	}
+	ahead := c.ahead >> n
+	if to-from < 64 {
+		ahead &= 1<<(to-from) - 1
+	}
+	return waiting - uint64(bits.OnesCount64(ahead))
 }
 
 // missedLocked counts the events that wait but are no longer in the list and
 // not handed out.
 func (c *Cursor) missedLocked() uint64 {
-	return c.spannedLocked(c.pos+c.handed, c.list.ring.head)
+	return c.waitingLocked(c.handed, c.list.ring.head)
 }
 
 func (c *Cursor) countsLocked() evid.Counts {
 	counts := c.counts
 	missed := c.missedLocked()
 	counts.Dropped += missed
-	counts.Waiting = c.spannedLocked(c.pos, c.list.ring.tail) - missed
-	counts.Accepted = c.ended
+	counts.Waiting = c.waitingLocked(0, c.list.ring.tail) - missed
+	counts.Accepted = c.passed
 	if c.open {
 		counts.Accepted += c.list.ring.tail - c.spans[len(c.spans)-1].from
 	}
 	return counts
 }
 
-// moveLocked moves the cursor, whose events up to there are done, to the next
-// event of a span at or after pos; out of the list if no span is left.
+// moveLocked moves the cursor, whose events up to there are done, to the first
+// event of a span at or after pos that is not done; out of the list if no span is
+// left.
 func (c *Cursor) moveLocked(pos uint64) {
+	if pos > c.pos {
+		c.ahead >>= min(pos-c.pos, 64)
+	}
+	done := bits.TrailingZeros64(^c.ahead)
+	c.ahead >>= done
+	if pos != nowhere {
+		pos += uint64(done)
+	}
 	for len(c.spans) > 0 && c.spans[0].to <= pos {
 		c.spans = c.spans[1:]
 	}
@@ -196,83 +232,157 @@ func (c *Cursor) moveLocked(pos uint64) {
 
 // A Batch is what [Cursor.Next] has handed out.
 type Batch struct {
-	Subscription evid.Subscription // as it is now
-	Events       int               // how many
-	Dropped      uint64            // how many before them were lost: the subscriber was too far behind
+	Subscription *evid.Subscription // as it is now
+	Events       int                // how many
+	Sync         bool               // a raiser waits for the event: it is attempted once
+	Replay       bool               // they are dead letters
+	Lost         evid.DeadLetter    // if its Count is not 0: what the subscriber has lost before them
+	Ended        bool               // the cursor has come to its end, and may not be called any more
 }
 
-// Next hands out up to len(events) of the events that wait, the oldest first. If
-// there are none the cursor's Reader is woken when there are, and until then the
-// cursor may not be called. Everything that is handed out must be returned by
+// Next hands out up to len(events) of the events that wait, the oldest first, and
+// at most [MaxBatch]. If there are none the cursor is woken when there are, and
+// until then it may not be called. What is handed out must be returned by
 // [Cursor.Done] before Next is called again.
 func (c *Cursor) Next(events []*evid.Event) Batch {
 	c.list.mu.Lock()
-	batch, retired := c.nextLocked(events)
-	c.list.mu.Unlock()
-	if retired {
-		c.reader.Detach()
+	defer c.list.mu.Unlock()
+	var batch Batch
+	c.skipLostLocked(&batch)
+	c.endLocked()
+	batch.Subscription, batch.Ended = c.sub, c.ended
+	if c.ended {
+		return batch
 	}
-	return batch
-}
-
-func (c *Cursor) nextLocked(events []*evid.Event) (batch Batch, retired bool) {
-	l := c.list
-	batch = Batch{Subscription: c.sub, Dropped: c.missedLocked()}
-	if batch.Dropped > 0 {
-		c.counts.Dropped += batch.Dropped
-		c.moveLocked(l.ring.head)
-		c.resolveLocked(errDropped)
+	if len(c.replays) > 0 && c.raise == nil {
+		c.replayed, batch.Replay = true, true
+		for batch.Events < min(len(events), len(c.replays), MaxBatch) {
+			events[batch.Events] = c.replays[batch.Events].Raised
+			batch.Events++
+		}
+		return batch
 	}
-	if len(c.spans) == 0 {
-		c.retireLocked()
-		return batch, true
+	for n := c.availableLocked(len(events)); batch.Events < n; batch.Events++ {
+		events[batch.Events] = c.list.ring.at(c.pos + uint64(batch.Events)).event
 	}
-	end := min(c.spans[0].to, l.ring.tail)
-	for batch.Events < len(events) && c.pos+uint64(batch.Events) < end {
-		events[batch.Events] = l.ring.at(c.pos + uint64(batch.Events)).event
-		batch.Events++
-	}
+	batch.Sync = c.raise != nil
 	c.handed = uint64(batch.Events)
 	if c.handed == 0 {
 		c.parkLocked()
 	}
-	return batch, false
+	return batch
 }
 
-// An Outcome is what became of events that were handed out.
+// skipLostLocked passes over what is no longer in the list.
+func (c *Cursor) skipLostLocked(batch *Batch) {
+	lost := c.missedLocked()
+	if lost == 0 {
+		return
+	}
+	batch.Lost = c.missLocked(lost)
+	c.counts.Dropped += lost
+	c.moveLocked(c.list.ring.head)
+	c.resolveLocked(errDropped)
+}
+
+// availableLocked counts the events that can be handed out together, at most limit.
+func (c *Cursor) availableLocked(limit int) int {
+	if c.raise != nil {
+		limit = min(limit, 1)
+	}
+	end := min(c.spans[0].to, c.list.ring.tail)
+	return min(limit, MaxBatch, bits.TrailingZeros64(c.ahead), int(min(end-c.pos, MaxBatch)))
+}
+
+// A Fate is what becomes of an event that was handed out.
+type Fate uint8
+
+// The fates.
+const (
+	Waits     Fate = iota // it was not attempted, or comes again
+	Delivered             // confirmed, or with Unconfirmed: written
+	Dead                  // given up
+)
+
+// An Outcome is what became of an event that was handed out.
 type Outcome struct {
-	Delivered   int   // confirmed, or with Unconfirmed: written
-	Dead        int   // given up
-	Unconfirmed int   // of Delivered
-	Odd         int   // of Delivered
-	Retried     int   // attempts that asked for another one
-	Err         error // why the last of Dead was given up
+	Fate        Fate
+	Unconfirmed bool // of Delivered
+	Odd         bool // of Delivered
+	Retried     bool // of Waits: an attempt failed
+
+	// Of Dead.
+	Reason      string
+	Attempts    int
+	First, Last time.Time // of the attempts
 }
 
-// Done returns what was handed out: the first of it, as many as Delivered and
-// Dead say, are done. The others wait again.
-func (c *Cursor) Done(o Outcome) {
+// Done returns what was handed out as events, with an outcome for each. It reports
+// whether events wait; if not the cursor is woken when there are, and until then
+// it may not be called.
+func (c *Cursor) Done(events []*evid.Event, outcomes []Outcome) (more bool) {
 	c.list.mu.Lock()
 	defer c.list.mu.Unlock()
-	c.counts.Delivered += uint64(o.Delivered)
-	c.counts.Dead += uint64(o.Dead)
-	c.counts.Unconfirmed += uint64(o.Unconfirmed)
-	c.counts.Odd += uint64(o.Odd)
-	c.counts.Retried += uint64(o.Retried)
-	done := uint64(o.Delivered + o.Dead)
+	if c.replayed {
+		c.replayed = false
+		c.replayedLocked(outcomes)
+	} else {
+		c.doneLocked(events, outcomes)
+	}
+	c.endLocked()
+	switch {
+	case c.ended:
+		return false
+	case len(c.replays) > 0 || c.waitingLocked(0, c.list.ring.tail) > 0:
+		return true
+	default:
+		c.parkLocked()
+		return false
+	}
+}
+
+func (c *Cursor) doneLocked(events []*evid.Event, outcomes []Outcome) {
+	abandoned := uint64(0)
+	discarded := c.spans[0].discarded
+	for i := range outcomes {
+		o := &outcomes[i]
+		if o.Retried {
+			c.counts.Retried++
+		}
+		if o.Fate == Waits {
+			abandoned++
+			continue
+		}
+		c.ahead |= 1 << i
+		c.settleLocked(events[i], o)
+	}
 	end := c.pos + c.handed
 	c.handed = 0
-	switch {
-	case done > 0:
-		c.resolveLocked(o.Err)
-	case c.spans[0].discarded:
+	if discarded {
+		c.counts.Abandoned += abandoned
 		c.resolveLocked(errAbandoned)
+		c.moveLocked(end)
+	} else {
+		c.moveLocked(c.pos)
 	}
-	if c.spans[0].discarded {
-		c.counts.Abandoned += end - c.pos - done
-		done = end - c.pos
+}
+
+// settleLocked counts an event that is delivered or dead.
+func (c *Cursor) settleLocked(e *evid.Event, o *Outcome) {
+	if o.Fate == Dead {
+		c.counts.Dead++
+		c.buryLocked(e, o)
+		c.resolveLocked(errors.New(o.Reason))
+		return
 	}
-	c.moveLocked(c.pos + done)
+	c.counts.Delivered++
+	if o.Unconfirmed {
+		c.counts.Unconfirmed++
+	}
+	if o.Odd {
+		c.counts.Odd++
+	}
+	c.resolveLocked(nil)
 }
 
 // resolveLocked tells the raiser that waits for this cursor, if there is one.
@@ -283,25 +393,38 @@ func (c *Cursor) resolveLocked(err error) {
 	}
 }
 
-// parkLocked makes the next append wake the cursor.
+// Reader returns the Deliverer's side of the cursor.
+func (c *Cursor) Reader() Reader { return c.reader }
+
+// parkLocked makes the next append wake the cursor, which has caught up.
 func (c *Cursor) parkLocked() {
+	c.missing = 0
 	c.parkedAt = len(c.list.parked)
 	c.list.parked = append(c.list.parked, c)
 }
 
-// retireLocked ends a cursor that has no more events and is not subscribed.
-func (c *Cursor) retireLocked() {
+func (c *Cursor) unparkLocked() {
 	l := c.list
-	if at := c.parkedAt; at != notParked {
-		last := len(l.parked) - 1
-		l.parked[at] = l.parked[last]
-		l.parked[at].parkedAt = at
-		l.parked[last] = nil
-		l.parked = l.parked[:last]
-		c.parkedAt = notParked
+	last := len(l.parked) - 1
+	l.parked[c.parkedAt] = l.parked[last]
+	l.parked[c.parkedAt].parkedAt = c.parkedAt
+	l.parked[last] = nil
+	l.parked = l.parked[:last]
+	c.parkedAt = notParked
+}
+
+// endLocked ends a cursor that has no more events and is not subscribed, unless
+// some are handed out.
+func (c *Cursor) endLocked() {
+	if c.open || c.ended || c.replayed || len(c.spans) > 0 {
+		return
 	}
-	c.resolveLocked(errAbandoned)
-	l.leaveLocked(c.pos)
+	c.ended = true
+	if c.parkedAt != notParked {
+		c.unparkLocked()
+	}
+	l := c.list
 	delete(l.cursors, c.sub.Socket.Key())
 	l.retired.Add(c.countsLocked())
+	c.reader.Detach()
 }

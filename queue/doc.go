@@ -8,7 +8,10 @@
 // wait for it. What every cursor has passed is freed.
 //
 // A list in memory holds a bounded number of events. When it is full the oldest
-// is dropped: the cursors that have not passed it are moved on, each counts it as
-// dropped, and the raiser is never made to wait. What is in memory is lost when
-// the process ends.
+// is dropped: a cursor that has not passed it counts it as dropped, and a dead
+// letter tells how many it has lost. Or, as configured, the raise fails. The
+// raiser is never made to wait. What is in memory is lost when the process ends.
+//
+// What is given up for a subscriber is kept as a dead letter. To replay it its
+// cursor hands it out again, before what waits.
 package queue

@@ -1,278 +1,279 @@
 package queue
 
 import (
-	"context"
-	"fmt"
-	"math/rand/v2"
-	"testing"
-
-	"github.com/google/go-cmp/cmp"
+	"slices"
 
 	"github.com/evid/evid"
 )
 
-// A testSocket is a socket of no transport.
-type testSocket struct{ key string }
-
-func (s *testSocket) Key() string    { return s.key }
-func (s *testSocket) String() string { return s.key }
-
-// A recorder is a Deliverer that notes what it is told.
-type recorder struct {
-	readers map[*Cursor]*recordedReader
-	last    *recordedReader
+// A modelList is what the list of one event name should hold, told in the plainest
+// way: everybody has a list of their own.
+type modelList struct {
+	name    string
+	max     int
+	rejects bool
+	ids     []evid.ID // of all that were accepted; the index is the ordinal
+	subs    map[string]*modelSub
+	retired evid.Counts
 }
 
-type recordedReader struct {
-	cursor   *Cursor
-	woken    bool
-	detached bool
+// A modelSub is what a subscriber should have.
+type modelSub struct {
+	list       *modelList
+	key        string
+	open, sync bool
+	pending    []int // ordinals that wait, the first handed of them handed out
+	handed     int
+	discarded  bool   // the handed ones: it has unsubscribed since
+	missed     []int  // dropped, and it does not know it yet
+	missing    uint64 // number of the letter about what it has lost; 0: it has caught up
+	replays    []modelLetter
+	replaying  int        // of these: handed out
+	raise      *syncRaise // that waits for it; nil: none
+	counts     evid.Counts
+	reader     *recordedReader
+
+	discards, renewals int
 }
 
-func (r *recorder) Attach(c *Cursor, _ evid.Subscription) Reader {
-	reader := &recordedReader{cursor: c}
-	r.readers[c] = reader
-	r.last = reader
-	return reader
-}
-
-func (r *recordedReader) Wake() {
-	if r.woken || r.detached {
-		panic("woken twice or after the end")
+// accepts says what should become of a raise.
+func (l *modelList) accepts() (kept, full, early bool) {
+	for _, m := range l.subs {
+		kept = kept || m.open
+		early = early || m.open && m.sync && len(m.pending)+len(m.missed) > 0
 	}
-	r.woken = true
+	full = kept && l.rejects && l.len() >= l.max
+	early = early && !full
+	return kept && !full && !early, full, early
 }
 
-func (r *recordedReader) Discard() {}
-
-func (r *recordedReader) Detach() {
-	if r.detached {
-		panic("detached twice")
-	}
-	r.detached = true
-}
-
-// A model is what a subscriber should have, told in the plainest way.
-type model struct {
-	key     string
-	open    bool
-	pending []uint64 // ordinals that wait, the first handed of them handed out
-	handed  int
-	discard int // of the handed ones: those of a subscription that was ended
-	counts  evid.Counts
-	reader  *recordedReader
-}
-
-type harness struct {
-	t        *testing.T
-	rng      *rand.Rand
-	queue    *Queue
-	recorder *recorder
-	models   map[string]*model
-	retired  evid.Counts
-	tail     uint64
-	ids      []evid.ID // by ordinal
-	log      []string
-}
-
-const modelMaxEvents = 7
-
-func newHarness(t *testing.T, seed uint64) *harness {
-	rec := &recorder{readers: make(map[*Cursor]*recordedReader)}
-	return &harness{
-		t:        t,
-		rng:      rand.New(rand.NewPCG(seed, 1)),
-		queue:    New(Params{MaxEvents: modelMaxEvents, MaxBytes: 1 << 30}, rec),
-		recorder: rec,
-		models:   make(map[string]*model),
-	}
-}
-
-func (h *harness) note(format string, args ...any) {
-	h.log = append(h.log, fmt.Sprintf(format, args...))
-}
-
-func (h *harness) raise() {
-	h.note("raise %d", h.tail)
-	e := &evid.Event{Name: "E_X"}
-	kept, err := h.queue.Accept(context.Background(), e)
-	anyOpen := false
-	for _, m := range h.models {
-		anyOpen = anyOpen || m.open
-	}
-	if err != nil || kept != anyOpen {
-		h.t.Fatalf("Accept = %t, %v, want %t", kept, err, anyOpen)
-	}
-	if !kept {
-		return
-	}
-	h.ids = append(h.ids, e.ID)
-	h.tail++
-	for _, m := range h.models {
+// accept appends an event that was kept.
+func (l *modelList) accept(id evid.ID, raise *syncRaise) {
+	l.ids = append(l.ids, id)
+	for _, m := range l.subs {
 		if m.open {
-			m.pending = append(m.pending, h.tail-1)
+			m.pending = append(m.pending, len(l.ids)-1)
 			m.counts.Accepted++
+			if m.sync {
+				m.raise = raise
+			}
 		}
-		for len(m.pending) > m.handed && m.pending[m.handed]+modelMaxEvents < h.tail {
-			m.pending = append(m.pending[:m.handed], m.pending[m.handed+1:]...)
-			m.counts.Dropped++
-		}
+		m.drop()
 	}
 }
 
-func (h *harness) subscribe(key string) {
-	h.note("subscribe %s", key)
-	h.recorder.last = nil
-	if err := h.queue.OpenSub(evid.Subscription{Event: "E_X", Socket: &testSocket{key: key}}); err != nil {
-		h.t.Fatal(err)
-	}
-	m := h.models[key]
-	if m == nil {
-		m = &model{key: key, reader: h.recorder.last}
-		h.models[key] = m
-	}
-	m.open = true
-}
+// head is the oldest ordinal that the limit leaves.
+func (l *modelList) head() int { return max(0, len(l.ids)-l.max) }
 
-func (h *harness) close(m *model, why evid.Close) {
-	h.note("close %s %v", m.key, why)
-	if err := h.queue.CloseSub("E_X", m.key, why); err != nil {
-		h.t.Fatal(err)
-	}
-	m.open = false
-	if why != evid.Expired {
-		m.counts.Abandoned += uint64(len(m.pending) - m.handed)
-		m.pending = m.pending[:m.handed]
-		m.discard = m.handed
-	}
-	h.forget(m)
-}
-
-// forget drops a model whose cursor must have ended: nothing is left for it,
-// and the engine does not hold it.
-func (h *harness) forget(m *model) {
-	if !m.open && len(m.pending) == 0 && !m.reader.woken {
-		if !m.reader.detached {
-			h.t.Fatalf("%s has nothing left and was not detached\nafter %v", m.key, h.log)
-		}
-		h.retired.Add(m.counts)
-		delete(h.models, m.key)
-	}
-}
-
-func (h *harness) next(m *model) {
-	var events [3]*evid.Event
-	size := 1 + h.rng.IntN(3)
-	n := m.reader.cursor.Next(events[:size]).Events
-	h.note("next %s of %d: %d", m.key, size, n)
-	if len(m.pending) == 0 {
-		if n != 0 {
-			h.t.Fatalf("%s was handed %d events, nothing waits", m.key, n)
-		}
-		m.reader.woken = false
-		h.forget(m)
-		return
-	}
-	if n == 0 || n > len(m.pending) {
-		h.t.Fatalf("%s was handed %d events, %d wait", m.key, n, len(m.pending))
-	}
-	for i, e := range events[:n] {
-		if want := h.ids[m.pending[i]]; e.ID != want {
-			h.t.Fatalf("%s was handed %v, want %v", m.key, e.ID, want)
+// len counts the events from the oldest one that somebody needs.
+func (l *modelList) len() int {
+	needed := len(l.ids)
+	for _, m := range l.subs {
+		if len(m.pending) > 0 {
+			needed = min(needed, m.pending[0])
 		}
 	}
-	m.handed = n
+	return len(l.ids) - max(needed, l.head())
 }
 
-func (h *harness) done(m *model) {
-	delivered := h.rng.IntN(m.handed + 1)
-	dead := h.rng.IntN(m.handed - delivered + 1)
-	h.note("done %s %d+%d of %d", m.key, delivered, dead, m.handed)
-	m.reader.cursor.Done(Outcome{Delivered: delivered, Dead: dead})
-	m.counts.Delivered += uint64(delivered)
-	m.counts.Dead += uint64(dead)
-	if m.discard > 0 {
-		m.counts.Abandoned += uint64(m.handed - delivered - dead)
-		m.pending = m.pending[m.handed:]
-	} else {
-		m.pending = m.pending[delivered+dead:]
+// isBehind reports whether somebody stands before the head, so that nothing is
+// freed but for want of room.
+func (l *modelList) isBehind() bool {
+	for _, m := range l.subs {
+		if len(m.missed) > 0 || len(m.pending) > 0 && m.pending[0] < l.head() {
+			return true
+		}
 	}
-	m.handed, m.discard = 0, 0
-	for len(m.pending) > 0 && m.pending[0]+modelMaxEvents < h.tail {
-		m.pending = m.pending[1:]
+	return false
+}
+
+// drop takes away what is before the head, but for what is handed out.
+func (m *modelSub) drop() {
+	for len(m.pending) > m.handed && m.pending[m.handed] < m.list.head() {
+		m.missed = append(m.missed, m.pending[m.handed])
+		m.pending = slices.Delete(m.pending, m.handed, m.handed+1)
 		m.counts.Dropped++
 	}
 }
 
-func (h *harness) check() {
-	total := h.retired
-	for _, m := range h.models {
-		want := m.counts
-		want.Waiting = uint64(len(m.pending))
-		total.Add(want)
-		got, ok := h.queue.Counts("E_X", m.key)
-		if diff := cmp.Diff(want, got); !ok || diff != "" {
-			h.t.Fatalf("counts of %s (-want +got):\n%s\nafter %v", m.key, diff, h.log)
-		}
-		if got.Accepted != got.Delivered+got.Dead+got.Dropped+got.Abandoned+got.Waiting {
-			h.t.Fatalf("counts of %s do not add up: %+v", m.key, got)
-		}
-		if len(m.pending) > 0 && !m.reader.woken {
-			h.t.Fatalf("%s has %d events and was not woken\nafter %v", m.key, len(m.pending), h.log)
-		}
+// hasEnded reports whether the cursor should be no more.
+func (m *modelSub) hasEnded() bool {
+	return !m.open && len(m.pending) == 0 && len(m.missed) == 0 && m.replaying == 0
+}
+
+// together counts the events that should be handed out with one Next: those
+// without a gap.
+func (m *modelSub) together(limit int) int {
+	n := 0
+	for n < min(limit, MaxBatch, len(m.pending)) && m.pending[n] == m.pending[0]+n {
+		n++
 	}
-	if diff := cmp.Diff(total, h.queue.Totals()); diff != "" {
-		h.t.Fatalf("totals (-want +got):\n%s\nafter %v", diff, h.log)
+	if m.raise != nil {
+		n = min(n, 1)
+	}
+	return n
+}
+
+// letter is a dead letter about events of the subscriber.
+func (m *modelSub) letter(ordinals ...int) modelLetter {
+	ids := m.list.ids
+	return modelLetter{
+		event: m.list.name, key: m.key, count: uint64(len(ordinals)),
+		first: ids[ordinals[0]], last: ids[ordinals[len(ordinals)-1]],
 	}
 }
 
-// checkMemory: only what somebody still needs is kept. While a cursor stands
-// before the oldest event, until it is moved on, that is all up to the limit.
-func (h *harness) checkMemory() {
-	oldest := h.tail
-	for _, m := range h.models {
-		if len(m.pending) > 0 {
-			oldest = min(oldest, m.pending[0])
-		}
-	}
-	l := h.queue.find("E_X")
-	if l == nil {
+// miss keeps a letter about what the subscriber has lost.
+func (m *modelSub) miss(letters *modelLetters) {
+	if len(m.missed) == 0 {
 		return
 	}
-	most := modelMaxEvents
-	if l.behind == 0 {
-		most = min(most, int(h.tail-oldest))
+	d := m.letter(m.missed...)
+	d.lost, d.reason = true, errDropped.Error()
+	m.missed = nil
+	for i := range letters.kept {
+		if k := &letters.kept[i]; k.number == m.missing {
+			k.count += d.count
+			k.last = d.last
+			return
+		}
 	}
-	if kept := l.ring.len(); kept > most {
-		h.t.Fatalf("%d events kept, %d needed\nafter %v", kept, most, h.log)
+	m.missing = letters.add(d)
+}
+
+// close ends what is accepted.
+func (m *modelSub) close(why evid.Close, letters *modelLetters) {
+	m.open = false
+	if m.replaying == 0 {
+		m.giveBack(letters)
+	}
+	if why == evid.Expired {
+		return
+	}
+	m.miss(letters)
+	if m.handed > 0 || m.replaying > 0 {
+		m.discards++
+	}
+	m.counts.Abandoned += uint64(len(m.pending) - m.handed)
+	m.pending = m.pending[:m.handed]
+	m.discarded = m.handed > 0
+	if m.handed == 0 {
+		m.raise = nil
 	}
 }
 
-// TestAgainstModel does random things to a queue and to the model, and compares
-// all counts after each step.
-func TestAgainstModel(t *testing.T) {
-	for seed := range uint64(1000) {
-		h := newHarness(t, seed)
-		for range 120 {
-			key := fmt.Sprint("s", h.rng.IntN(4))
-			m := h.models[key]
-			switch op := h.rng.IntN(20); {
-			case op < 6:
-				h.raise()
-			case op < 8 || m == nil:
-				h.subscribe(key)
-			case op == 8:
-				h.close(m, evid.Expired)
-			case op == 9:
-				h.close(m, evid.Unsubscribed)
-			case !m.reader.woken:
-			case m.handed == 0:
-				h.next(m)
-			default:
-				h.done(m)
-			}
-			h.check()
-			h.checkMemory()
+func (m *modelSub) giveBack(letters *modelLetters) {
+	for _, d := range m.replays {
+		letters.add(d)
+	}
+	m.replays = nil
+}
+
+// settle takes what became of the events that were handed out.
+func (m *modelSub) settle(outcomes []Outcome, letters *modelLetters) {
+	var waits []int
+	for i := range outcomes {
+		o, ordinal := &outcomes[i], m.pending[i]
+		if o.Retried {
+			m.counts.Retried++
+		}
+		switch {
+		case o.Fate == Waits && m.discarded:
+			m.counts.Abandoned++
+			m.raise = nil
+		case o.Fate == Waits:
+			waits = append(waits, ordinal)
+		case o.Fate == Delivered:
+			m.delivered(o)
+		case o.Fate == Dead:
+			m.counts.Dead++
+			d := m.letter(ordinal)
+			d.attempts, d.reason = o.Attempts, o.Reason
+			letters.add(d)
+			m.raise = nil
 		}
 	}
+	m.pending = append(waits, m.pending[m.handed:]...)
+	m.handed, m.discarded = 0, false
+	m.drop()
+}
+
+func (m *modelSub) delivered(o *Outcome) {
+	m.counts.Delivered++
+	if o.Unconfirmed {
+		m.counts.Unconfirmed++
+	}
+	if o.Odd {
+		m.counts.Odd++
+	}
+	m.raise = nil
+}
+
+// settleReplays takes what became of the letters that were handed out.
+func (m *modelSub) settleReplays(outcomes []Outcome, letters *modelLetters) {
+	var waits []modelLetter
+	for i := range outcomes {
+		o, d := &outcomes[i], m.replays[i]
+		switch o.Fate {
+		case Waits:
+			waits = append(waits, d)
+		case Delivered:
+			letters.replayed++
+		case Dead:
+			d.reason = o.Reason
+			d.attempts += o.Attempts
+			letters.add(d)
+		}
+	}
+	m.replays = append(waits, m.replays[m.replaying:]...)
+	m.replaying = 0
+	if !m.open {
+		m.giveBack(letters)
+	}
+}
+
+// A modelLetter is what a dead letter should say.
+type modelLetter struct {
+	number      uint64
+	event, key  string
+	lost        bool
+	first, last evid.ID
+	count       uint64
+	attempts    int
+	reason      string
+}
+
+// modelLetters are the dead letters that should be kept.
+type modelLetters struct {
+	max              int
+	kept             []modelLetter
+	made             uint64
+	purged, replayed uint64
+}
+
+func (l *modelLetters) add(d modelLetter) uint64 {
+	if d.number == 0 {
+		l.made++
+		d.number = l.made
+	}
+	l.kept = append(l.kept, d)
+	slices.SortFunc(l.kept, func(a, b modelLetter) int { return int(a.number) - int(b.number) })
+	if len(l.kept) > l.max {
+		l.kept = l.kept[1:]
+		l.purged++
+	}
+	return d.number
+}
+
+// take removes those that f chooses and ok has.
+func (l *modelLetters) take(f evid.DeadLetterFilter, ok func(modelLetter) bool) (taken []modelLetter) {
+	l.kept = slices.DeleteFunc(l.kept, func(d modelLetter) bool {
+		chosen := (f.Event == "" || f.Event == d.event) && (f.Key == "" || f.Key == d.key) &&
+			(f.Number == 0 || f.Number == d.number) && ok(d)
+		if chosen {
+			taken = append(taken, d)
+		}
+		return chosen
+	})
+	return taken
 }

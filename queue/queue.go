@@ -2,8 +2,6 @@ package queue
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -11,63 +9,45 @@ import (
 	"time"
 
 	"github.com/evid/evid"
-	"github.com/evid/evid/modparam"
 )
 
-// A Deliverer takes what waits to the subscribers.
+// A Deliverer takes what waits to the subscribers. The queue calls it and its
+// Readers while it holds locks: they do not wait for anything and may not call the
+// queue or a cursor.
 type Deliverer interface {
-	// Attach is told of each new subscriber. It may not call the cursor.
-	Attach(c *Cursor, s evid.Subscription) Reader
+	// Attach is told of each new subscriber.
+	Attach(c *Cursor, s *evid.Subscription) Reader
+	// Wake says that events wait for cursors whose Next had none; of those that
+	// have had no event yet, the newest subscriber last.
+	Wake(cursors []*Cursor)
 }
 
 // A Reader is the Deliverer's side of one cursor.
 type Reader interface {
-	// Wake says that events wait for a cursor whose Next had none. It does not
-	// wait for anything.
-	Wake()
+	// Renew says that its subscriber has subscribed again: maybe with other
+	// options, and certainly alive.
+	Renew(s *evid.Subscription)
 	// Discard says that what the cursor has handed out is not wanted any more: its
-	// subscriber has unsubscribed. It does not wait for anything and may not call
-	// the cursor.
+	// subscriber has unsubscribed.
 	Discard()
-	// Detach says that the cursor has come to its end. It does not wait for
-	// anything and may not call the cursor.
+	// Detach says that the cursor has come to its end.
 	Detach()
-}
-
-// Params are the parameters of module queue.
-type Params struct {
-	MaxEvents int // events that one list holds
-	MaxBytes  int // bytes of the events that one list holds
-}
-
-// DefaultParams returns the values that parameters have when nothing is said.
-func DefaultParams() Params { return Params{MaxEvents: 1024, MaxBytes: 8 << 20} }
-
-// Modparams lists the parameters for the script.
-func (p *Params) Modparams() []modparam.Param {
-	return []modparam.Param{
-		{
-			Name: "max_events", Value: modparam.Int(&p.MaxEvents, 1, 16<<20),
-			Usage: "events that wait under one event name, at most; the oldest is dropped",
-		},
-		{
-			Name: "max_bytes", Value: modparam.Int(&p.MaxBytes, 1<<20, 1<<40),
-			Usage: "bytes of events that wait under one event name, at most; the oldest is dropped",
-		},
-	}
+	// Report adds what the Deliverer knows of the subscriber to s.
+	Report(s *evid.Status)
 }
 
 // A Queue keeps events in memory. [New] makes one.
 type Queue struct {
 	params    Params
 	deliverer Deliverer
+	letters   letters
 	epoch     uint64
 	seq       atomic.Uint64 // of the newest event
 	closed    chan struct{} // closed by Close: no raiser waits any more
 
 	mu      sync.RWMutex // held for reading by Accept until all are woken
 	lists   map[string]*list
-	refuses bool
+	refuses atomic.Bool // set with the lock held
 }
 
 var _ evid.Keeper = (*Queue)(nil)
@@ -77,6 +57,7 @@ func New(params Params, deliverer Deliverer) *Queue {
 	return &Queue{
 		params:    params,
 		deliverer: deliverer,
+		letters:   letters{maxCount: params.MaxDeadLetters, maxBytes: params.MaxDeadLetterBytes},
 		epoch:     evid.NewEpoch(time.Now()),
 		closed:    make(chan struct{}),
 		lists:     make(map[string]*list),
@@ -99,6 +80,10 @@ type list struct {
 	// oldest event, because others were dropped before it had them; right before an
 	// event, in its entry; or behind the newest.
 	behind, atTail int
+
+	// Of the events that were dropped while somebody needed them, the first since
+	// nobody was behind, and the last.
+	firstLost, lastLost evid.ID
 }
 
 func (q *Queue) find(event string) *list {
@@ -107,21 +92,18 @@ func (q *Queue) find(event string) *list {
 	return q.lists[event]
 }
 
-func (q *Queue) findOrMake(event string) (*list, error) {
+func (q *Queue) findOrMake(event string) *list {
 	if l := q.find(event); l != nil {
-		return l, nil
+		return l
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.refuses {
-		return nil, evid.ErrClosed
-	}
 	l := q.lists[event]
 	if l == nil {
 		l = &list{queue: q, cursors: make(map[string]*Cursor)}
 		q.lists[event] = l
 	}
-	return l, nil
+	return l
 }
 
 // Accept implements [evid.Keeper].
@@ -138,7 +120,7 @@ func (q *Queue) Accept(ctx context.Context, e *evid.Event) (kept bool, err error
 func (q *Queue) accept(e *evid.Event) (kept bool, raise *syncRaise, err error) {
 	q.mu.RLock()
 	defer q.mu.RUnlock()
-	if q.refuses {
+	if q.refuses.Load() {
 		return false, nil, evid.ErrClosed
 	}
 	l := q.lists[e.Name]
@@ -146,60 +128,83 @@ func (q *Queue) accept(e *evid.Event) (kept bool, raise *syncRaise, err error) {
 		return false, nil, nil
 	}
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	if l.open == 0 {
-		l.mu.Unlock()
 		return false, nil, nil
 	}
-	raise, err = l.expectLocked()
-	if err != nil {
-		l.mu.Unlock()
+	size := eventSize(e)
+	if q.params.OnFull == Reject && l.ring.len() > 0 && l.isFullLocked(1, size) {
+		return false, nil, evid.ErrQueueFull
+	}
+	if raise, err = l.expectLocked(); err != nil {
 		return false, nil, err
 	}
 	e.ID = evid.ID{Epoch: q.epoch, Seq: q.seq.Add(1)}
 	e.Time = time.Now()
-	l.appendLocked(e)
-	woken := l.parked
-	l.parked = nil
-	for _, c := range woken {
-		c.parkedAt = notParked
-	}
-	l.mu.Unlock()
-
-	for _, c := range slices.Backward(woken) { // the newest subscriber first, as OpenSIPS
-		c.reader.Wake()
-	}
+	l.appendLocked(e, size)
+	l.wakeLocked()
 	return true, raise, nil
 }
 
-// appendLocked appends an event and keeps the list within its limits.
-func (l *list) appendLocked(e *evid.Event) {
-	// The bookkeeping of an event and its parameters counts as well.
+// eventSize is the memory that an event takes, about.
+func eventSize(e *evid.Event) int {
 	const perEvent, perParam = 160, 48
-	size := e.Size() + perEvent + perParam*len(e.Params)
+	return e.Size() + perEvent + perParam*len(e.Params)
+}
+
+// isFullLocked reports whether the list is above its limits with so much more in it.
+func (l *list) isFullLocked(events, bytes int) bool {
+	p := &l.queue.params
+	return l.ring.len()+events > p.MaxEvents || l.ring.bytes+bytes > p.MaxBytes
+}
+
+// appendLocked appends an event and keeps the list within its limits.
+func (l *list) appendLocked(e *evid.Event, size int) {
 	l.ring.push(entry{event: e, size: size, readers: l.atTail})
 	l.atTail = 0
-	for l.ring.len() > l.queue.params.MaxEvents || (l.ring.bytes > l.queue.params.MaxBytes && l.ring.len() > 1) {
-		l.behind += l.ring.at(l.ring.head).readers
+	for l.isFullLocked(0, 0) && l.ring.len() > 1 {
+		oldest := l.ring.at(l.ring.head)
+		if l.behind == 0 {
+			l.firstLost = oldest.event.ID
+		}
+		l.lastLost = oldest.event.ID
+		l.behind += oldest.readers
 		l.ring.pop()
 	}
 }
 
-// OpenSub implements [evid.Keeper].
-func (q *Queue) OpenSub(s evid.Subscription) error {
-	l, err := q.findOrMake(s.Event)
-	if err != nil {
-		return err
+// wakeLocked wakes the cursors that had nothing to do.
+func (l *list) wakeLocked() {
+	if len(l.parked) == 0 {
+		return
 	}
+	for _, c := range l.parked {
+		c.parkedAt = notParked
+	}
+	l.queue.deliverer.Wake(l.parked)
+	clear(l.parked)
+	l.parked = l.parked[:0]
+}
+
+// OpenSub implements [evid.Keeper].
+func (q *Queue) OpenSub(s *evid.Subscription) error {
+	l := q.findOrMake(s.Event)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	c := l.cursors[s.Socket.Key()]
-	if c == nil {
-		c = &Cursor{list: l, pos: l.ring.tail, parkedAt: notParked}
-		c.reader = q.deliverer.Attach(c, s)
-		l.cursors[s.Socket.Key()] = c
-		l.enterLocked(c.pos)
-		c.parkLocked()
+	if q.refuses.Load() {
+		return evid.ErrClosed
 	}
+	c := l.cursors[s.Socket.Key()]
+	if c != nil {
+		c.openLocked(s)
+		c.reader.Renew(s)
+		return nil
+	}
+	c = &Cursor{list: l, pos: l.ring.tail, parkedAt: notParked}
+	c.reader = q.deliverer.Attach(c, s)
+	l.cursors[s.Socket.Key()] = c
+	l.enterLocked(c.pos)
+	c.parkLocked()
 	c.openLocked(s)
 	return nil
 }
@@ -211,18 +216,9 @@ func (q *Queue) CloseSub(event, key string, why evid.Close) error {
 		return nil
 	}
 	l.mu.Lock()
-	c := l.cursors[key]
-	if c == nil {
-		l.mu.Unlock()
-		return nil
-	}
-	retired := c.closeLocked(why)
-	l.mu.Unlock()
-	switch {
-	case retired:
-		c.reader.Detach()
-	case why != evid.Expired:
-		c.reader.Discard()
+	defer l.mu.Unlock()
+	if c := l.cursors[key]; c != nil {
+		c.closeLocked(why)
 	}
 	return nil
 }
@@ -232,7 +228,7 @@ func (q *Queue) CloseSub(event, key string, why evid.Close) error {
 func (q *Queue) Refuse() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.refuses = true
+	q.refuses.Store(true)
 }
 
 // Close refuses, and releases the raisers that wait for an attempt: nobody is
@@ -272,17 +268,34 @@ func (q *Queue) Subscribers() []Subscriber {
 // Counts returns what became of the events of one subscriber, since it was
 // first subscribed or last had nothing left.
 func (q *Queue) Counts(event, key string) (evid.Counts, bool) {
+	var counts evid.Counts
+	ok := q.with(event, key, func(c *Cursor) { counts = c.countsLocked() })
+	return counts, ok
+}
+
+// Status says how one subscriber is doing.
+func (q *Queue) Status(event, key string) (evid.Status, bool) {
+	var status evid.Status
+	ok := q.with(event, key, func(c *Cursor) {
+		c.reader.Report(&status)
+		status.Counts = c.countsLocked()
+	})
+	return status, ok
+}
+
+// with looks at one cursor, if there is one.
+func (q *Queue) with(event, key string, look func(*Cursor)) bool {
 	l := q.find(event)
 	if l == nil {
-		return evid.Counts{}, false
+		return false
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	c := l.cursors[key]
-	if c == nil {
-		return evid.Counts{}, false
+	if c != nil {
+		look(c)
 	}
-	return c.countsLocked(), true
+	return c != nil
 }
 
 // Totals returns what became of the events of all subscribers since the start,
@@ -300,61 +313,4 @@ func (q *Queue) Totals() evid.Counts {
 		l.mu.Unlock()
 	}
 	return total
-}
-
-// A syncRaise is a raiser that waits for one attempt at each synchronous
-// subscriber. The list's lock guards it until done is closed.
-type syncRaise struct {
-	pending int
-	errs    []error
-	done    chan struct{} // closed when nothing is pending
-}
-
-// expectLocked returns what the raiser of the next event has to wait for, of which
-// the cursors know: nil without synchronous subscribers. It is an error if
-// something waits before the event at one of them.
-func (l *list) expectLocked() (*syncRaise, error) {
-	if l.sync == 0 {
-		return nil, nil
-	}
-	var waiting []*Cursor
-	var errs []error
-	for _, c := range l.cursors {
-		if !c.open || !c.sub.Sync {
-			continue
-		}
-		waiting = append(waiting, c)
-		if n := c.countsLocked().Waiting; n > 0 {
-			errs = append(errs, fmt.Errorf("subscriber %q: events wait before it: %d", c.sub.Socket, n))
-		}
-	}
-	if errs != nil {
-		return nil, errors.Join(errs...)
-	}
-	r := &syncRaise{pending: len(waiting), done: make(chan struct{})}
-	for _, c := range waiting {
-		c.raise = r
-	}
-	return r, nil
-}
-
-// resolve tells what became of one of the attempts.
-func (r *syncRaise) resolve(s evid.Socket, err error) {
-	if err != nil {
-		r.errs = append(r.errs, fmt.Errorf("subscriber %q: %w", s, err))
-	}
-	if r.pending--; r.pending == 0 {
-		close(r.done)
-	}
-}
-
-func (r *syncRaise) wait(ctx context.Context, closed <-chan struct{}) error {
-	select {
-	case <-r.done:
-		return errors.Join(r.errs...)
-	case <-ctx.Done():
-		return fmt.Errorf("wait for synchronous subscribers: %w", context.Cause(ctx))
-	case <-closed:
-		return fmt.Errorf("wait for synchronous subscribers: %w", evid.ErrClosed)
-	}
 }

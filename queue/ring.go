@@ -11,14 +11,16 @@ type entry struct {
 
 // A ring holds the entries of a list, addressed by ordinal: the count of events
 // that were appended to the list before it. It holds those from head up to, not
-// including, tail. It grows as needed; empty, it keeps next to no memory.
+// including, tail. It grows as needed; empty, it keeps room for few.
 type ring struct {
 	entries    []entry // a power of two; the entry of ordinal n is at n modulo that
 	head, tail uint64
 	bytes      int
 }
 
-const smallestRing = 16
+// smallestRing is room for more than what a subscriber is handed at a time: who keeps
+// up with bursts of that many costs no allocation.
+const smallestRing = 64
 
 func (r *ring) len() int { return int(r.tail - r.head) }
 

@@ -53,9 +53,16 @@ func (cmd *eventsCmd) Run(con *console) error {
 }
 
 type subscribersCmd struct {
-	Event  string `arg:"" optional:"" help:"Only those of this event."`
-	Socket string `arg:"" optional:"" help:"Only this one of them."`
+	Event   string `arg:"" optional:"" help:"Only those of this event."`
+	Socket  string `arg:"" optional:"" help:"Only this one of them."`
+	Verbose bool   `short:"v" help:"Tell how each is doing."`
 	client
+}
+
+// Help is what "evid subscribers --help" adds.
+func (*subscribersCmd) Help() string {
+	return `With -v, STATE is up, retrying (an event that it refused will be tried again) or down (it cannot be reached, ` +
+		`or does not answer as it should); WAITING and DELIVERED are events, FAILED is attempts. Times are in UTC.`
 }
 
 func (cmd *subscribersCmd) Run(con *console) error {
@@ -66,6 +73,9 @@ func (cmd *subscribersCmd) Run(con *console) error {
 	if cmd.Socket != "" {
 		params["socket"] = cmd.Socket
 	}
+	if cmd.Verbose {
+		params["verbose"] = "1"
+	}
 	result, err := cmd.call("subscribers_list", params)
 	if err != nil {
 		return fmt.Errorf("list subscribers: %w", err)
@@ -73,7 +83,7 @@ func (cmd *subscribersCmd) Run(con *console) error {
 	if cmd.json() {
 		return printJSON(con.stdout, result)
 	}
-	return printSubscribers(con.stdout, result)
+	return printSubscribers(con.stdout, result, cmd.Verbose)
 }
 
 type subscribeCmd struct {

@@ -60,6 +60,8 @@ func explainRefusal(err error, refused *miclient.Error) *failure {
 		return &failure{err, "subscribe a socket to it with: evid subscribe EVENT SOCKET", exitNobody}
 	case refused.Code == http.StatusUnauthorized:
 		return &failure{err, "name the daemon's token with --token or $EVID_TOKEN", exitFailed}
+	case refused.Message == "Dead letter not found":
+		return &failure{err, "list those that are kept with: evid dead-letters", exitFailed}
 	case strings.HasPrefix(refused.Reason(), "unknown event"):
 		return &failure{err, "make an event known with: evid register EVENT", exitFailed}
 	default:

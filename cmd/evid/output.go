@@ -52,6 +52,28 @@ type subscription struct {
 	Socket string          `json:"socket"`
 	Expire json.RawMessage `json:"expire"` // seconds, or "never"
 	TTL    json.RawMessage `json:"ttl"`    // seconds, "expired", or absent
+
+	// How it is doing, with verbose. Texts and times may be null.
+	State       json.RawMessage `json:"state"`
+	Waiting     json.RawMessage `json:"waiting"`
+	Delivered   json.RawMessage `json:"delivered"`
+	Failed      json.RawMessage `json:"failed"`
+	LastError   *string         `json:"last_error"`
+	LastSuccess json.RawMessage `json:"last_success"`
+	NextAttempt json.RawMessage `json:"next_attempt"`
+}
+
+func (s *subscription) row(event string, verbose bool) []string {
+	row := []string{event, s.Socket, cell(s.Expire), cell(s.TTL)}
+	if !verbose {
+		return row
+	}
+	lastError := "-"
+	if s.LastError != nil {
+		lastError = oneLine(*s.LastError)
+	}
+	return append(row, cell(s.State), cell(s.Waiting), cell(s.Delivered), cell(s.Failed),
+		cell(s.LastSuccess), cell(s.NextAttempt), lastError)
 }
 
 func printEvents(w io.Writer, result json.RawMessage) error {
@@ -66,7 +88,7 @@ func printEvents(w io.Writer, result json.RawMessage) error {
 	return printTable(w, rows)
 }
 
-func printSubscribers(w io.Writer, result json.RawMessage) error {
+func printSubscribers(w io.Writer, result json.RawMessage, verbose bool) error {
 	var list struct {
 		Events []eventInfo
 		Event  eventInfo // in place of Events where one event was asked for
@@ -74,24 +96,40 @@ func printSubscribers(w io.Writer, result json.RawMessage) error {
 	if err := json.Unmarshal(result, &list); err != nil {
 		return fmt.Errorf("read the list of subscribers: %w", err)
 	}
-	rows := [][]string{{"EVENT", "SOCKET", "EXPIRE", "TTL"}}
+	head := []string{"EVENT", "SOCKET", "EXPIRE", "TTL"}
+	if verbose {
+		head = append(head, "STATE", "WAITING", "DELIVERED", "FAILED", "LAST SUCCESS", "NEXT ATTEMPT", "LAST ERROR")
+	}
+	rows := [][]string{head}
 	for _, e := range append(list.Events, list.Event) {
 		if e.Subscriber != nil {
 			e.Subscribers = append(e.Subscribers, *e.Subscriber)
 		}
 		for _, s := range e.Subscribers {
-			rows = append(rows, []string{e.Name, s.Socket, cell(s.Expire), cell(s.TTL)})
+			rows = append(rows, s.row(e.Name, verbose))
 		}
 	}
 	return printTable(w, rows)
 }
 
-// cell returns a number or a string without its quotes, and "-" for nothing.
+// cell returns a number or a string without its quotes, and "-" for nothing and
+// for null.
 func cell(value json.RawMessage) string {
-	if value == nil {
+	if value == nil || string(value) == "null" {
 		return "-"
 	}
 	return strings.Trim(string(value), `"`)
+}
+
+// oneLine returns a text with blanks in place of what would break a table or act
+// upon the terminal: it may come from a peer.
+func oneLine(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, text)
 }
 
 func printTable(w io.Writer, rows [][]string) error {

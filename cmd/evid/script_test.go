@@ -3,8 +3,10 @@ package main
 import (
 	"errors"
 	"os/exec"
+	"regexp"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -20,6 +22,7 @@ func TestMain(m *testing.M) {
 //	start NAME PATTERN VAR COMMAND…    starts a command, waits until a line of its
 //	                                   stderr matches PATTERN and sets VAR to the
 //	                                   first group of it
+//	until PATTERN COMMAND…             repeats a command until its stdout matches
 //	finish NAME [CODE]                 sends it SIGTERM, waits until it has ended, which
 //	                                   must be with this exit code (0), and writes what
 //	                                   it printed to the files NAME.out and NAME.err
@@ -35,6 +38,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"exits":  exits,
 			"start":  start,
+			"until":  until,
 			"finish": finish,
 		},
 	})
@@ -43,6 +47,28 @@ func TestScripts(t *testing.T) {
 // environment is what all commands run with. The race detector would let each of
 // them wait a second before it ends.
 var environment = []string{"EVID_MI=", "EVID_TOKEN=", "GORACE=atexit_sleep_ms=0"}
+
+// patience is more than anything that a script waits for takes.
+const patience = 30 * time.Second
+
+func until(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: until PATTERN COMMAND…")
+	}
+	pattern, err := regexp.Compile("(?m)" + args[0])
+	ts.Check(err)
+	deadline := time.Now().Add(patience)
+	for { // each command takes a process: this does not spin
+		ts.Check(ts.Exec(args[1], args[2:]...))
+		stdout := ts.ReadFile("stdout")
+		if pattern.MatchString(stdout) {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("nothing matches %s:\n%s", pattern, stdout)
+		}
+	}
+}
 
 func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {

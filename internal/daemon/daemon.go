@@ -82,10 +82,15 @@ func build(s *settings, opts Options, log *slog.Logger, level *logLevel) (*Daemo
 		schemes = append(schemes, t.Schemes()...)
 		d.transports = append(d.transports, t)
 	}
-	d.engine = delivery.New(d.log)
+	d.engine = delivery.New(delivery.Options{
+		Log: d.log,
+		Raise: func(ctx context.Context, event string, params ...evid.Param) (evid.ID, error) {
+			return d.events.Raise(ctx, event, params...)
+		},
+	})
 	d.queue = queue.New(s.queue, d.engine)
 	d.events = evid.New(evid.Options{Keeper: d.queue, Transports: schemes, AutoRegister: s.evi.autoRegister})
-	for _, event := range s.evi.register {
+	for _, event := range slices.Concat(s.evi.register, delivery.Events()) {
 		if err := d.events.Register(event); err != nil {
 			return nil, err
 		}
@@ -107,7 +112,8 @@ func (d *Daemon) buildMI(s *settings, info mi.Info) error {
 	var statistics mi.Statistics
 	statistics.AddProcess(info.Started)
 	statistics.Add("evi", d.statistics)
-	table, err := mi.NewTable(slices.Concat(mi.EventCommands(d.events), mi.CoreCommands(info), statistics.Commands())...)
+	table, err := mi.NewTable(slices.Concat(mi.EventCommands(d.events, d.queue), mi.DeadLetterCommands(d.events, d.queue),
+		mi.CoreCommands(info), statistics.Commands())...)
 	if err != nil {
 		return err
 	}
@@ -119,6 +125,7 @@ func (d *Daemon) buildMI(s *settings, info mi.Info) error {
 // it is the sum of delivered, dead, dropped, abandoned and waiting.
 func (d *Daemon) statistics() []mi.Statistic {
 	total := d.queue.Totals()
+	letters := d.queue.DeadLetterCounts()
 	var replaced uint64
 	for _, t := range d.transports {
 		replaced += t.Replaced()
@@ -134,7 +141,10 @@ func (d *Daemon) statistics() []mi.Statistic {
 		{Name: "dropped", Value: total.Dropped, Incremental: true},
 		{Name: "abandoned", Value: total.Abandoned, Incremental: true},
 		{Name: "replaced", Value: replaced, Incremental: true},
+		{Name: "replayed", Value: letters.Replayed, Incremental: true},
+		{Name: "purged", Value: letters.Purged, Incremental: true},
 		{Name: "waiting", Value: total.Waiting},
+		{Name: "dead_letters", Value: letters.Kept},
 		{Name: "subscribers", Value: uint64(d.events.SubscriberCount())},
 	}
 }

@@ -104,7 +104,7 @@ func TestRegisteredEvents(t *testing.T) {
 	for _, e := range d.Events().Events() {
 		names = append(names, e.Name)
 	}
-	if got := strings.Join(names, " "); got != "E_A E_B E_C" {
+	if got := strings.Join(names, " "); got != "E_A E_B E_C E_EVID_SUBSCRIBER_DOWN E_EVID_SUBSCRIBER_UP E_EVID_DEAD_LETTER" {
 		t.Errorf("registered: %s", got)
 	}
 }

@@ -34,9 +34,9 @@ type answer struct {
 // TestGolden sends the requests of the captures of OpenSIPS, in their order and
 // byte for byte, and compares what comes back with what came back there.
 func TestGolden(t *testing.T) {
-	iface, _ := mitest.New(false)
+	iface, keeper := mitest.New(false)
 	registerAsCaptured(t, iface)
-	server := startServer(t, httpd.DefaultParams(), newTable(t, iface))
+	server := startServer(t, httpd.DefaultParams(), newTable(t, iface, keeper))
 	requests, err := filepath.Glob("testdata/golden/*.req")
 	if err != nil || len(requests) == 0 {
 		t.Fatal("no captures", err)
@@ -157,11 +157,11 @@ func normalise(body string) string {
 	return body
 }
 
-func newTable(t *testing.T, iface *evid.Interface) *mi.Table {
+func newTable(t *testing.T, iface *evid.Interface, keeper *mitest.Keeper) *mi.Table {
 	t.Helper()
 	var statistics mi.Statistics
 	statistics.AddProcess(time.Now())
-	table, err := mi.NewTable(mi.EventCommands(iface)...)
+	table, err := mi.NewTable(mi.EventCommands(iface, keeper)...)
 	if err != nil {
 		t.Fatal(err)
 	}

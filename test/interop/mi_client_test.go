@@ -47,7 +47,12 @@ func TestMIClient(t *testing.T) {
 	}
 	want := []any{
 		nil, // which: it lists every command there is
-		map[string]any{"Events": []any{map[string]any{"name": "E_TEST", "id": 0.0}}},
+		map[string]any{"Events": []any{
+			map[string]any{"name": "E_TEST", "id": 0.0},
+			map[string]any{"name": "E_EVID_SUBSCRIBER_DOWN", "id": 1.0},
+			map[string]any{"name": "E_EVID_SUBSCRIBER_UP", "id": 2.0},
+			map[string]any{"name": "E_EVID_DEAD_LETTER", "id": 3.0},
+		}},
 		"OK",
 		"OK",
 		event(map[string]any{"Subscribers": []any{subscriber(60)}}),

@@ -17,7 +17,10 @@ import (
 	"github.com/evid/evid/xmlrpc"
 )
 
-// judge says what a whole reply means for the event.
+// responseTag is in every response of XML-RPC.
+const responseTag = "<methodResponse"
+
+// judge says what a whole reply to a single call means for the event.
 //
 //	2xx, methodResponse without a fault            delivered
 //	2xx that is no methodResponse                  delivered, counted apart: people write receivers by hand
@@ -26,6 +29,9 @@ import (
 //	401 403 404 405 407 408 425 429, other 5xx, 3xx   retry, the subscriber
 //	410                                            gone
 //	other 4xx (400 411 413 414 422 …)              rejected
+//
+// The reply to a system.multicall counts only if it is 2xx and has a value or a
+// fault for each event, see [socket.judgeResult]; else the first event goes singly.
 func (s *socket) judge(rep *reply) evid.Result {
 	result := evid.Result{Sent: true, Answered: true, Code: rep.status, After: rep.retryAfter}
 	if rep.status/100 == 2 {
@@ -52,7 +58,7 @@ func (s *socket) judge(rep *reply) evid.Result {
 // judgeBody looks for a fault: one comes with the status 200.
 func (s *socket) judgeBody(rep *reply, result *evid.Result) {
 	result.Verdict = evid.Delivered
-	if !bytes.Contains(rep.body, []byte("<methodResponse")) {
+	if !bytes.Contains(rep.body, []byte(responseTag)) {
 		result.Odd = true
 		result.Detail = "the reply is no methodResponse"
 		return
@@ -71,13 +77,28 @@ func (s *socket) judgeBody(rep *reply, result *evid.Result) {
 	case !errors.As(err, &fault):
 		result.Verdict = evid.Rejected
 		result.Detail = line(fmt.Sprintf("a fault that cannot be read: %v", err))
-	case slices.Contains(s.opts.RetryFaults, fault.Code):
-		result.Verdict, result.Blame = evid.Retry, evid.TheEvent
-		result.Code, result.Detail = fault.Code, line(fault.Error())
 	default:
-		result.Verdict = evid.Rejected
-		result.Code, result.Detail = fault.Code, line(fault.Error())
+		s.judgeFault(fault, result)
 	}
+}
+
+// judgeFault says what a fault means for the event.
+func (s *socket) judgeFault(fault *xmlrpc.Fault, result *evid.Result) {
+	result.Verdict = evid.Rejected
+	if slices.Contains(s.opts.RetryFaults, fault.Code) {
+		result.Verdict, result.Blame = evid.Retry, evid.TheEvent
+	}
+	result.Code, result.Detail = fault.Code, line(fault.Error())
+}
+
+// judgeResult says what one result of a system.multicall means for its event: a
+// value, or a fault as that of a single call.
+func (s *socket) judgeResult(rep *reply, fault *xmlrpc.Fault) evid.Result {
+	result := evid.Result{Verdict: evid.Delivered, Sent: true, Answered: true, Code: rep.status, After: rep.retryAfter}
+	if fault != nil {
+		s.judgeFault(fault, &result)
+	}
+	return result
 }
 
 // line makes one short line of what a server sent: it goes into the log.
@@ -93,7 +114,8 @@ func line(text string) string {
 }
 
 // judgeDial says what it means that there is no connection.
-func (s *socket) judgeDial(address string, err error) evid.Result {
+func (s *socket) judgeDial(err error) evid.Result {
+	address := s.address()
 	result := evid.Result{Verdict: evid.Retry, Blame: evid.TheDestination}
 	switch {
 	case noDescriptor(err):
@@ -104,6 +126,14 @@ func (s *socket) judgeDial(address string, err error) evid.Result {
 	default:
 		result.Detail = fmt.Sprintf("connect to %s: %v", address, reason(err))
 	}
+	return result
+}
+
+// judgeDial says what it means that there is no connection, after a request that
+// may have been sent over another.
+func (o *outcome) judgeDial(s *socket) evid.Result {
+	result := s.judgeDial(o.dial)
+	result.Sent = o.sent
 	return result
 }
 

@@ -1,117 +1,156 @@
 package xmlrpc
 
 import (
-	"context"
-	"crypto/tls"
 	"errors"
-	"io"
-	"net"
 	"sync"
 	"time"
 
 	"github.com/evid/evid"
 )
 
-// A lane is a connection to one server, dialled when it is needed.
+// A lane is a connection to one server, dialled when it is needed. There can be
+// very many without one: what a call needs is taken from the transports.
 type lane struct {
-	address string
-	tls     *tls.Config   // nil: plain
-	slots   chan struct{} // one for each draining connection
-	closing chan struct{} // closed by Close
+	t    *Transports
+	dest *destination
 
-	// Of the goroutine that calls Deliver.
-	request []byte
-	replies replyReader
-	dialled time.Time   // when the connection was
-	stale   *staleCheck // of the connection
-
-	mu       sync.Mutex
-	closed   bool
-	abort    context.CancelFunc    // of the dial under way; nil: there is none
-	conn     net.Conn              // nil: none is open
-	draining map[net.Conn]struct{} // half closed, see drain
-	drains   sync.WaitGroup
+	mu          sync.Mutex
+	closed      bool
+	abort       func()       // ends the dial under way; nil: there is none
+	conn        *connection  // nil: none is open
+	unconfirmed *unconfirmed // nil: it was never needed
 }
 
-// maxAge is when a connection that is always busy is replaced: the name may
-// stand for another address by now.
-const maxAge = 5 * time.Minute
-
-// maxDraining bounds the half closed connections of a lane. When there are so
-// many Deliver waits for one to end.
-const maxDraining = 128
-
-// drainGrace is what draining connections have left when the lane closes.
-const drainGrace = time.Second
+// maxConnectionAge is when a connection that is always busy is replaced: the
+// name may stand for another address by now.
+const maxConnectionAge = 5 * time.Minute
 
 var errClosed = errors.New("the lane is closed")
 
-// Deliver implements [evid.Lane]. It attempts one item.
+// Deliver implements [evid.Lane]. It attempts one item, or several in one
+// system.multicall.
 func (l *lane) Deliver(deadline time.Time, batch []evid.Item) {
-	item := &batch[0]
-	s := item.Socket.(*socket)
-	l.request = s.appendRequest(l.request[:0], item.Event)
-	if s.opts.Confirm {
-		item.Result = l.call(s, deadline)
-	} else {
-		item.Result = l.send(s, deadline)
+	s := batch[0].Socket.(*socket)
+	b := l.t.buffers.get()
+	defer l.t.buffers.put(b)
+	if !s.opts.Confirm {
+		batch[0].Result = l.send(s, deadline, b, batch[0].Event)
+		return
 	}
-	if cap(l.request) > 64<<10 {
-		l.request = nil // what one large event needed is not kept
+	sent := false
+	if len(batch) > 1 {
+		var settled bool
+		if settled, sent = l.multicall(s, deadline, b, batch); settled {
+			return
+		}
+	}
+	if sent && !deadline.IsZero() && !time.Now().Before(deadline) {
+		return
+	}
+	batch[0].Result = l.call(s, deadline, b, batch[0].Event)
+	if sent && batch[0].Result.Verdict != evid.NotSent {
+		batch[0].Result.Sent = true // in the multicall, whatever came of it
 	}
 }
 
-// call sends the request and reads the reply. A connection that was used before
-// may have been closed by the server meanwhile: if not a byte of reply comes over
-// it, the request is sent once more over a new one.
-func (l *lane) call(s *socket, deadline time.Time) evid.Result {
-	var end time.Time // zero: nothing was sent yet
+// call sends one event and says what came of it.
+func (l *lane) call(s *socket, deadline time.Time, b *buffers, e *evid.Event) evid.Result {
+	b.request = s.appendCall(b.request[:0], e)
+	o := l.exchange(s, deadline, b)
+	switch {
+	case o.dial != nil:
+		return l.unlessClosed(o.judgeDial(s))
+	case o.err == nil:
+		l.learn(s, &o)
+		return s.judge(&o.reply)
+	case o.reply.status != 0 && o.reply.status/100 != 2:
+		return s.judge(&o.reply) // a status that is no success needs no whole body
+	case s.tls && !o.answered && !isTimeout(o.err):
+		return l.unlessClosed(s.judgeRefused(o.err))
+	default:
+		return l.unlessClosed(s.judgeBroken(o.err, o.answered))
+	}
+}
+
+// learn takes from the answer to a single call what multicalls need to know.
+func (l *lane) learn(s *socket, o *outcome) {
+	if !s.opts.Multicall || o.reply.status/100 != 2 {
+		return
+	}
+	if !l.dest.called(s.path(), o.took) && o.isXMLRPC() {
+		l.dest.prove(s.path())
+	}
+}
+
+// An outcome is what came back for a request.
+type outcome struct {
+	reply    reply
+	dial     error         // why there was no connection
+	err      error         // why there is no whole reply
+	sent     bool          // a byte of the request may have reached the server
+	answered bool          // a byte of the reply came
+	took     time.Duration // from the first byte of the request to the end of the reply
+}
+
+// exchange sends the request in b and reads the reply. A connection that was used
+// before may have been closed by the server meanwhile: if not a byte of reply
+// comes over it, the request is sent once more over a new one.
+func (l *lane) exchange(s *socket, deadline time.Time, b *buffers) (o outcome) {
+	var end time.Time
 	for {
-		conn, reused, err := l.connect(s, deadline)
+		conn, err := l.connect(s, deadline)
 		if err != nil {
-			result := s.judgeDial(l.address, err)
-			result.Sent = !end.IsZero()
-			return l.unlessClosed(result)
+			o.dial = err
+			return o
 		}
-		if end.IsZero() {
-			end = earlier(time.Now().Add(s.opts.Timeout), deadline)
+		start := time.Now()
+		if !o.sent {
+			end = earlier(start.Add(s.opts.Timeout), deadline)
+			o.sent = true
 		}
-		rep, err := l.exchange(conn, end)
-		if err != nil || !rep.keepalive || !s.opts.Keepalive || time.Since(l.dialled) > maxAge {
+		reused := conn.served > 0
+		o.reply, o.err = conn.exchange(b, end)
+		now := time.Now()
+		o.took = now.Sub(start)
+		o.answered = b.reply.started()
+		if !l.keeps(conn, &o, s.opts.Keepalive, l.t.at(now)) {
 			l.disconnect()
 		}
-		answered := l.replies.started()
-		switch {
-		case err == nil, rep.status != 0 && rep.status/100 != 2:
-			return s.judge(&rep) // a status that is no success needs no whole body
-		case reused && !answered && !isTimeout(err):
-			continue
-		case s.tls && !answered && !isTimeout(err):
-			return l.unlessClosed(s.judgeRefused(err))
-		default:
-			return l.unlessClosed(s.judgeBroken(err, answered))
+		if o.err == nil || !reused || o.answered || isTimeout(o.err) {
+			return o
 		}
+		l.noteHangUp(conn, l.t.at(start))
 	}
 }
 
-func (l *lane) exchange(conn net.Conn, end time.Time) (reply, error) {
-	if err := conn.SetDeadline(end); err != nil {
-		return reply{}, err
+// keeps reports whether a connection over which an answer came can be used for
+// another call.
+func (l *lane) keeps(conn *connection, o *outcome, keepalive bool, now time.Duration) bool {
+	if o.err != nil || !o.reply.keepalive || !keepalive || now-conn.dialled > maxConnectionAge {
+		return false
 	}
-	_, errWrite := conn.Write(l.request)
-	rep, err := l.replies.read(conn) // also after a failed write: a server may refuse a request before its end
-	if err != nil && errWrite != nil && !l.replies.started() {
-		err = errWrite
-	}
-	return rep, err
+	conn.used = now
+	return l.dest.keeps(conn.served, now)
 }
 
-// unlessClosed is the result, or none if the lane was closed: that is why there
-// was no reply.
-func (l *lane) unlessClosed(result evid.Result) evid.Result {
+// noteHangUp notes that a connection that was used before was found to be at
+// its end.
+func (l *lane) noteHangUp(conn *connection, now time.Duration) {
+	if conn.served == 1 && now-conn.used < hangUpTime {
+		l.dest.hungUp(now)
+	}
+}
+
+// isClosed reports whether Close was called: that is why there was no reply.
+func (l *lane) isClosed() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.closed {
+	return l.closed
+}
+
+// unlessClosed is the result, or none if the lane was closed.
+func (l *lane) unlessClosed(result evid.Result) evid.Result {
+	if l.isClosed() {
 		return evid.Result{}
 	}
 	return result
@@ -124,88 +163,22 @@ func earlier(a, b time.Time) time.Time {
 	return b
 }
 
-// connect returns a connection without a deadline: the one there is, or a new
-// one.
-func (l *lane) connect(s *socket, deadline time.Time) (conn net.Conn, reused bool, err error) {
-	if conn, err := l.reuse(); conn != nil || err != nil {
-		return conn, true, err
-	}
-	ctx, cancel := context.WithDeadline(context.Background(), earlier(time.Now().Add(s.opts.ConnectTimeout), deadline))
-	defer cancel()
+// connect returns the connection there is, or a new one.
+func (l *lane) connect(s *socket, deadline time.Time) (*connection, error) {
 	l.mu.Lock()
-	l.abort = cancel
-	if l.closed {
-		cancel()
-	}
+	conn, closed := l.conn, l.closed
 	l.mu.Unlock()
-
-	conn, err = l.dial(ctx, s)
-
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.abort = nil
-	if err == nil && l.closed {
-		conn.Close()
-		err = errClosed
-	}
-	if err != nil {
-		return nil, false, err
-	}
-	l.conn, l.stale, l.dialled = conn, newStaleCheck(conn), time.Now()
-	return conn, false, nil
-}
-
-// reuse returns the connection that was used before; nil if there is none that
-// can be used.
-func (l *lane) reuse() (net.Conn, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.closed {
+	switch {
+	case closed:
 		return nil, errClosed
+	case conn == nil:
+		return l.dial(s, deadline)
+	case !conn.isStale():
+		return conn, nil
 	}
-	if l.conn == nil {
-		return nil, nil
-	}
-	if l.conn.SetDeadline(time.Time{}) != nil || l.stale.isStale() {
-		l.conn.Close()
-		l.conn = nil
-	}
-	return l.conn, nil
-}
-
-// dial resolves the name and tries its addresses one after the other, each for
-// its share of the time that is left.
-func (l *lane) dial(ctx context.Context, s *socket) (net.Conn, error) {
-	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", s.host)
-	if err != nil {
-		return nil, err
-	}
-	var errs []error
-	for i, addr := range addrs {
-		conn, err := l.dialAddress(ctx, net.JoinHostPort(addr.Unmap().String(), s.port), len(addrs)-i)
-		if err == nil {
-			return conn, nil
-		}
-		errs = append(errs, err)
-	}
-	return nil, errs[0] // the address that is preferred; there is always one
-}
-
-func (l *lane) dialAddress(ctx context.Context, address string, left int) (net.Conn, error) {
-	end, _ := ctx.Deadline()
-	ctx, cancel := context.WithTimeout(ctx, time.Until(end)/time.Duration(left))
-	defer cancel()
-	dialer := net.Dialer{KeepAlive: -1} // connections do not stay open long enough for probes
-	conn, err := dialer.DialContext(ctx, "tcp", address)
-	if err != nil || l.tls == nil {
-		return conn, err
-	}
-	secured := tls.Client(conn, l.tls)
-	if err := secured.HandshakeContext(ctx); err != nil {
-		conn.Close()
-		return nil, err
-	}
-	return secured, nil
+	l.disconnect()
+	l.noteHangUp(conn, l.t.now())
+	return l.dial(s, deadline)
 }
 
 // disconnect closes the connection.
@@ -219,63 +192,9 @@ func (l *lane) disconnect() {
 	}
 }
 
-// send sends the request to a receiver that never answers: it is delivered when
-// all bytes are written.
-func (l *lane) send(s *socket, deadline time.Time) evid.Result {
-	select {
-	case l.slots <- struct{}{}:
-	case <-l.closing:
-		return evid.Result{}
-	}
-	conn, _, err := l.connect(s, deadline)
-	if err != nil {
-		<-l.slots
-		return l.unlessClosed(s.judgeDial(l.address, err))
-	}
-	conn.SetDeadline(earlier(time.Now().Add(s.opts.Timeout), deadline))
-	_, err = conn.Write(l.request)
-	if err == nil {
-		err = conn.(interface{ CloseWrite() error }).CloseWrite() // *net.TCPConn and *tls.Conn have it
-	}
-	if err != nil {
-		<-l.slots
-		l.disconnect()
-		return l.unlessClosed(s.judgeUnwritten(err))
-	}
-	l.drain(conn)
-	return evid.Result{Verdict: evid.Unconfirmed, Sent: true}
-}
-
-// drain reads and ignores what comes until the receiver closes or the
-// connection's deadline: closing before it has read everything could take from
-// it what it has not read yet, and its answer, if it sends one after all, could
-// kill it (Frontier::Daemon). It takes over the connection and its slot.
-func (l *lane) drain(conn net.Conn) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.conn = nil
-	if l.closed {
-		<-l.slots
-		conn.Close()
-		return
-	}
-	l.draining[conn] = struct{}{}
-	l.drains.Go(func() {
-		_, _ = io.Copy(io.Discard, io.LimitReader(conn, maxBody))
-		conn.Close()
-		l.mu.Lock()
-		delete(l.draining, conn)
-		l.mu.Unlock()
-		<-l.slots
-	})
-}
-
 // Idle implements [evid.Lane]. The connection closes: a server that serves one
 // at a time is then free for others.
-func (l *lane) Idle() {
-	l.disconnect()
-	l.request, l.replies.buf = nil, nil
-}
+func (l *lane) Idle() { l.disconnect() }
 
 // Close implements [evid.Lane].
 func (l *lane) Close() error {
@@ -285,20 +204,22 @@ func (l *lane) Close() error {
 		return nil
 	}
 	l.closed = true
-	close(l.closing)
-	if l.abort != nil {
-		l.abort()
-	}
-	conn := l.conn
+	conn, u, abort := l.conn, l.unconfirmed, l.abort
 	l.conn = nil
-	for c := range l.draining {
-		c.SetReadDeadline(time.Now().Add(drainGrace))
+	if u != nil {
+		u.closeLocked()
 	}
 	l.mu.Unlock()
+	if abort != nil {
+		abort()
+	}
+	l.t.destinations.release(l.dest)
 	var err error
 	if conn != nil {
 		err = conn.Close()
 	}
-	l.drains.Wait()
+	if u != nil {
+		u.drains.Wait()
+	}
 	return err
 }

@@ -2,10 +2,12 @@ package xmlrpc
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/evid/evid"
 	"github.com/evid/evid/modparam"
 )
 
@@ -24,15 +26,36 @@ type Options struct {
 	SyncMode       bool          // a raise waits for one attempt
 	Keepalive      bool          // the connection serves more than one event
 	Confirm        bool          // the reply is read and decides what became of the event
-	Captured       bool          // exactly the bytes of OpenSIPS: no keepalive, no confirm, no header of ours
+	Captured       bool          // exactly the bytes of OpenSIPS: no keepalive, no confirm, no multicall, no header of ours
+	Multicall      bool          // what waits goes in calls of system.multicall, to servers that have it
 	Timeout        time.Duration // for the call, from its first byte to the end of the reply
 	ConnectTimeout time.Duration // for the connection, with all addresses of the host
 	RetryFaults    []int         // fault codes after which the event is worth another attempt
+	MaxAttempts    int           // at an event that the subscriber takes offence at or does not answer
+	MaxAge         time.Duration // from the raise of an event to its last attempt
+	RetryMin       time.Duration // the longest pause after a first failure; it doubles with each further one
+	RetryMax       time.Duration // up to this
+	Lane           string        // "shared" with the other subscribers of the destination, or "own"
+	Connections    int           // how many subscribers of the lane are called at a time
 	BigInt         string        // integers outside 32 bits: "string" or "i8"
 	EventID        bool          // the event's id is a last parameter, named event_id
 	UserAgent      string
 	TLSVerify      bool // the certificate of an xmlrpcs server must be valid
 }
+
+// The values of Lane.
+const (
+	laneShared = "shared"
+	laneOwn    = "own"
+)
+
+// Limits of the parameters.
+const (
+	maxAttempts    = 1_000_000
+	maxMaxAge      = 10 * 365 * 24 * time.Hour
+	maxRetry       = 24 * time.Hour
+	maxConnections = 64
+)
 
 // userAgent is what OpenSIPS sends (capture xmlrpc/struct0-named_str.http).
 const userAgent = "OpenSIPS XMLRPC Notifier"
@@ -40,12 +63,20 @@ const userAgent = "OpenSIPS XMLRPC Notifier"
 // DefaultParams returns the values that parameters have when nothing is said.
 // The ones that OpenSIPS has too are as documented there.
 func DefaultParams() Params {
+	policy := evid.DefaultPolicy()
 	return Params{Options: Options{
 		Keepalive:      true,
 		Confirm:        true,
+		Multicall:      true,
 		Timeout:        5 * time.Second,
 		ConnectTimeout: 2 * time.Second,
 		RetryFaults:    []int{-32300, -32400, -32500, -32603},
+		MaxAttempts:    policy.MaxAttempts,
+		MaxAge:         policy.MaxAge,
+		RetryMin:       policy.RetryMin,
+		RetryMax:       policy.RetryMax,
+		Lane:           laneShared,
+		Connections:    policy.Connections,
 		BigInt:         "string",
 		UserAgent:      userAgent,
 		TLSVerify:      true,
@@ -71,6 +102,11 @@ func (p *Params) Modparams() []modparam.Param {
 }
 
 func (o *Options) modparams() []modparam.Param {
+	return slices.Concat(o.callParams(), o.retryParams(), o.contentParams())
+}
+
+// callParams say how a call is made.
+func (o *Options) callParams() []modparam.Param {
 	return []modparam.Param{
 		{
 			Name: "use_struct_param", Value: modparam.Bool(&o.UseStructParam),
@@ -90,7 +126,11 @@ func (o *Options) modparams() []modparam.Param {
 		},
 		{
 			Name: "captured", Value: modparam.Bool(&o.Captured),
-			Usage: "send exactly what OpenSIPS sends: keepalive=0, confirm=0, no header of evid",
+			Usage: "send exactly what OpenSIPS sends: keepalive=0, confirm=0, multicall=0, no header of evid",
+		},
+		{
+			Name: "multicall", Value: modparam.Bool(&o.Multicall),
+			Usage: "send what waits in calls of system.multicall, to servers that have it",
 		},
 		{
 			Name: "timeout", Value: modparam.Duration(&o.Timeout, time.Millisecond, time.Hour),
@@ -100,10 +140,46 @@ func (o *Options) modparams() []modparam.Param {
 			Name: "connect_timeout", Value: modparam.Duration(&o.ConnectTimeout, time.Millisecond, time.Hour),
 			Usage: "for a connection",
 		},
+	}
+}
+
+// retryParams say what happens when a call fails, and on what it waits.
+func (o *Options) retryParams() []modparam.Param {
+	return []modparam.Param{
 		{
 			Name: "retry_faults", Value: intList(&o.RetryFaults),
 			Usage: "fault codes after which an event is worth another attempt, with commas between",
 		},
+		{
+			Name: "max_attempts", Value: modparam.Int(&o.MaxAttempts, 1, maxAttempts),
+			Usage: "attempts at an event that the subscriber takes offence at or does not answer",
+		},
+		{
+			Name: "max_age", Value: modparam.Duration(&o.MaxAge, time.Millisecond, maxMaxAge),
+			Usage: "from the raise of an event to its last attempt",
+		},
+		{
+			Name: "retry_min", Value: modparam.Duration(&o.RetryMin, time.Millisecond, maxRetry),
+			Usage: "the longest pause after a first failure; it doubles with each further one",
+		},
+		{
+			Name: "retry_max", Value: modparam.Duration(&o.RetryMax, time.Millisecond, maxRetry),
+			Usage: "the longest pause after any failure",
+		},
+		{
+			Name: "lane", Value: modparam.OneOf(&o.Lane, laneShared, laneOwn),
+			Usage: "share connections with the other subscribers of the server, or have an own one",
+		},
+		{
+			Name: "connections", Value: modparam.Int(&o.Connections, 1, maxConnections),
+			Usage: "how many subscribers of a server are called at a time",
+		},
+	}
+}
+
+// contentParams say what is in a call.
+func (o *Options) contentParams() []modparam.Param {
+	return []modparam.Param{
 		{
 			Name: "big_int", Value: modparam.OneOf(&o.BigInt, "string", "i8"),
 			Usage: "how integers outside 32 bits are sent",

@@ -48,9 +48,6 @@ func (r *replyReader) started() bool { return len(r.buf) > 0 }
 // read reads one reply to its end.
 func (r *replyReader) read(conn io.Reader) (reply, error) {
 	r.buf, r.done = r.buf[:0], 0
-	if cap(r.buf) > 64<<10 {
-		r.buf = nil // what one large reply needed is not kept
-	}
 	for {
 		rep, framing, err := r.readHead(conn)
 		if err != nil {
@@ -85,7 +82,7 @@ func (r *replyReader) read(conn io.Reader) (reply, error) {
 // more reads what comes next into the buffer.
 func (r *replyReader) more(conn io.Reader) error {
 	if len(r.buf) == cap(r.buf) {
-		grown := make([]byte, len(r.buf), max(4096, 2*cap(r.buf)))
+		grown := make([]byte, len(r.buf), max(firstBuffer, 2*cap(r.buf)))
 		copy(grown, r.buf)
 		r.buf = grown
 	}

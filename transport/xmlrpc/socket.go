@@ -3,6 +3,7 @@ package xmlrpc
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -10,37 +11,83 @@ import (
 	"unicode/utf8"
 
 	"github.com/evid/evid"
-	"github.com/evid/evid/modparam"
 	"github.com/evid/evid/xmlrpc"
 )
 
 const (
+	schemePlain  = "xmlrpc"
+	schemeTLS    = "xmlrpcs"
 	defaultPath  = "/RPC2"
 	maxSocketLen = 2048 // bytes, with all options
 )
 
 // A socket is one subscriber: host ':' port ['/' path] ':' method {';' option '=' value}.
+// There can be very many: what can be made of something else is.
 type socket struct {
-	opts    Options
+	opts    *settings
+	key     string // scheme ':' host ':' port path ':' method, the host in lower case
+	host    string // as it was written, an IPv6 address in brackets
+	options string // as they were written
 	tls     bool
-	host    string // without brackets
-	port    string
-	key     string
-	text    string // as lists print it
-	lane    string
-	head    string       // of the request, up to the value of Content-length
-	prolog  string       // of the body, up to the parameters
-	encoder evid.Encoder // a form
+
+	// Where in the key these end.
+	hostEnd, portEnd, pathEnd uint16
+
+	escaped uint16 // bytes of the method in XML
 }
 
 // Key implements [evid.Socket].
 func (s *socket) Key() string { return s.key }
 
-// String implements [evid.Socket].
-func (s *socket) String() string { return s.text }
+// String implements [evid.Socket]. The path is in it only if it is not the
+// default.
+func (s *socket) String() string {
+	path := s.path()
+	if path == defaultPath {
+		path = ""
+	}
+	text := s.scheme() + ":" + s.host + ":" + s.port() + path + ":" + s.method()
+	if s.options != "" {
+		text += ";" + s.options
+	}
+	return text
+}
 
-// Sync implements [evid.SyncSocket].
-func (s *socket) Sync() bool { return s.opts.SyncMode }
+// Policy implements [evid.PolicySocket].
+func (s *socket) Policy() evid.Policy { return s.opts.policy() }
+
+func (s *socket) port() string   { return s.key[s.hostEnd+1 : s.portEnd] }
+func (s *socket) path() string   { return s.key[s.portEnd:s.pathEnd] }
+func (s *socket) method() string { return s.key[s.pathEnd+1:] }
+
+func (s *socket) scheme() string {
+	if s.tls {
+		return schemeTLS
+	}
+	return schemePlain
+}
+
+// dialHost is the host without brackets.
+func (s *socket) dialHost() string { return strings.Trim(s.host, "[]") }
+
+// address is where to dial, as error texts name it.
+func (s *socket) address() string { return net.JoinHostPort(s.dialHost(), s.port()) }
+
+// destination names the server: what is learned of it holds for all with this
+// name.
+func (s *socket) destination() string { return s.key[:s.portEnd] }
+
+// lane names the lane.
+func (s *socket) lane() string {
+	name := s.destination() + " keepalive=" + strconv.FormatBool(s.opts.Keepalive) + " verify=" + strconv.FormatBool(s.opts.TLSVerify)
+	if s.opts.Connections != 1 {
+		name += " connections=" + strconv.Itoa(s.opts.Connections)
+	}
+	if s.opts.Lane == laneOwn {
+		name += " own=" + s.key
+	}
+	return name
+}
 
 // address is a socket's text, taken apart.
 type address struct {
@@ -53,20 +100,6 @@ func (a address) hostText() string {
 		return "[" + a.host + "]"
 	}
 	return a.host
-}
-
-// text is what is written behind the host: a path only if it is not the
-// default.
-func (a address) text() string {
-	text := a.port
-	if a.path != defaultPath {
-		text += a.path
-	}
-	text += ":" + a.method
-	if a.options != "" {
-		text += ";" + a.options
-	}
-	return text
 }
 
 // splitAddress takes apart what follows "xmlrpc:". The method begins after the
@@ -150,61 +183,6 @@ func checkMethod(method string) error {
 	return nil
 }
 
-// with returns the options of a socket: o, but for what text ("timeout=500;confirm=0")
-// says, and with what follows from one for another.
-func (o Options) with(text string) (Options, error) {
-	given := make(map[string]bool)
-	if text != "" {
-		if err := o.assign(text, given); err != nil {
-			return o, err
-		}
-	}
-	if o.Captured {
-		if given["confirm"] && o.Confirm {
-			return o, errors.New("options: captured=1 means confirm=0")
-		}
-		o.Confirm = false
-	}
-	if !o.Confirm { // the connection is half closed after the call
-		if given["keepalive"] && o.Keepalive {
-			return o, errors.New("options: confirm=0 means keepalive=0")
-		}
-		o.Keepalive = false
-	}
-	return o, nil
-}
-
-// assign reads the options of a socket and notes which are given.
-func (o *Options) assign(text string, given map[string]bool) error {
-	params := o.modparams()
-	for option := range strings.SplitSeq(text, ";") {
-		name, value, ok := strings.Cut(option, "=")
-		if !ok {
-			return fmt.Errorf("option %q: expected name=value", option)
-		}
-		if name == "struct" { // short for
-			name = "use_struct_param"
-		}
-		err := modparam.Assign(params, name, value, modparam.Either)
-		if errors.Is(err, modparam.ErrUnknown) {
-			return fmt.Errorf("option %q: expected one of %s", option, optionNames(params))
-		}
-		if err != nil {
-			return fmt.Errorf("option %q: %w", option, err)
-		}
-		given[name] = true
-	}
-	return nil
-}
-
-func optionNames(params []modparam.Param) string {
-	names := []string{"struct"}
-	for _, p := range params {
-		names = append(names, p.Name)
-	}
-	return strings.Join(names, ", ")
-}
-
 // parse reads what follows the scheme of a socket.
 func (t *transport) parse(addr string) (*socket, error) {
 	if len(addr) > maxSocketLen {
@@ -214,29 +192,32 @@ func (t *transport) parse(addr string) (*socket, error) {
 	if err != nil {
 		return nil, err
 	}
-	opts, err := t.params.with(a.options)
-	if err != nil {
-		return nil, err
+	opts := t.defaults
+	if a.options != "" {
+		own, err := t.params.with(a.options)
+		if err != nil {
+			return nil, err
+		}
+		opts = newSettings(own, &t.replaced)
 	}
+	return newSocket(t.scheme, a, opts), nil
+}
+
+func newSocket(scheme string, a address, opts *settings) *socket {
 	host := a.hostText()
-	lower := strings.ToLower(host)
-	encoder := form{shape: xmlrpc.NameBeside, eventID: opts.EventID, replaced: &t.replaced}
-	if opts.UseStructParam {
-		encoder.shape = xmlrpc.NameInStruct
-	}
-	if opts.BigInt == "i8" {
-		encoder.bigInt = xmlrpc.BigIntI8
-	}
-	return &socket{
+	s := &socket{
 		opts:    opts,
-		tls:     t.scheme == "xmlrpcs",
-		host:    a.host,
-		port:    a.port,
-		key:     t.scheme + ":" + lower + ":" + a.port + a.path + ":" + a.method,
-		text:    t.scheme + ":" + host + ":" + a.text(),
-		lane:    fmt.Sprintf("%s:%s:%s keepalive=%t verify=%t", t.scheme, lower, a.port, opts.Keepalive, opts.TLSVerify),
-		head:    requestHead(a, opts),
-		prolog:  string(new(xmlrpc.Encoder).CallStart(nil, a.method)),
-		encoder: encoder,
-	}, nil
+		key:     scheme + ":" + strings.ToLower(host) + ":" + a.port + a.path + ":" + a.method,
+		options: strings.Clone(a.options), // not all of the text it was cut from
+		tls:     scheme == schemeTLS,
+		escaped: uint16(len(new(xmlrpc.Encoder).CallStart(nil, a.method)) - callStart),
+	}
+	hostEnd := len(scheme) + 1 + len(host)
+	portEnd := hostEnd + 1 + len(a.port)
+	s.hostEnd, s.portEnd, s.pathEnd = uint16(hostEnd), uint16(portEnd), uint16(portEnd+len(a.path))
+	s.host = s.key[len(scheme)+1 : hostEnd]
+	if s.host != host {
+		s.host = strings.Clone(host)
+	}
+	return s
 }

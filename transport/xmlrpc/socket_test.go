@@ -8,6 +8,7 @@ import (
 
 	gocmp "github.com/google/go-cmp/cmp"
 
+	"github.com/evid/evid"
 	"github.com/evid/evid/modparam"
 )
 
@@ -63,8 +64,8 @@ func TestParse(t *testing.T) {
 		if got, want := s.String(), "xmlrpc:"+cmp.Or(test.prints, test.addr); got != want {
 			t.Errorf("%q prints as %q, want %q", test.addr, got, want)
 		}
-		if want := test.start + "\r\nHost: " + test.host + "\r\n"; !strings.HasPrefix(s.head, want) {
-			t.Errorf("request for %q begins %q, want %q", test.addr, s.head, want)
+		if want := test.start + "\r\nHost: " + test.host + "\r\n"; !strings.HasPrefix(string(s.appendHead(nil, 0)), want) {
+			t.Errorf("request for %q begins %q, want %q", test.addr, s.appendHead(nil, 0), want)
 		}
 	}
 }
@@ -106,6 +107,14 @@ func TestParseRefuses(t *testing.T) {
 		{"[fe80::1%a b]:1:m", `host "[fe80::1%a b]:1:m": expected [IPv6 address]:port`},
 		{"h:1:m;captured=1;confirm=1", "options: captured=1 means confirm=0"},
 		{"h:1:m;keepalive=1;confirm=0", "options: confirm=0 means keepalive=0"},
+		{"h:1:m;multicall=1;confirm=0", "options: confirm=0 means multicall=0"},
+		{"h:1:m;captured=1;multicall=1", "options: confirm=0 means multicall=0"},
+		{"h:1:m;retry_min=61s", "options: retry_min: expected at most retry_max, 1m0s, got 1m1s"},
+		{"h:1:m;retry_max=999", "options: retry_min: expected at most retry_max, 999ms, got 1s"},
+		{"h:1:m;max_attempts=0", `option "max_attempts=0": max_attempts: expected an integer from 1 to 1000000, got "0"`},
+		{"h:1:m;max_age=87601h", `option "max_age=87601h": max_age: expected milliseconds or a time with its unit, from 1ms to 87600h0m0s, got "87601h"`},
+		{"h:1:m;connections=65", `option "connections=65": connections: expected an integer from 1 to 64, got "65"`},
+		{"h:1:m;lane=mine", `option "lane=mine": lane: expected shared or own, got "mine"`},
 		{"h:1:m;", "options: expected ;name=value"},
 		{"h:1:m;confirm", `option "confirm": expected name=value`},
 		{"h:1:m;timeout=0", `option "timeout=0": timeout: expected milliseconds or a time with its unit, from 1ms to 1h0m0s, got "0"`},
@@ -114,7 +123,8 @@ func TestParseRefuses(t *testing.T) {
 		{"h:1:m;retry_faults=a", `option "retry_faults=a": retry_faults: expected integers with commas between, got "a"`},
 		{"h:1:m;user_agent=a\r\nb", `option "user_agent=a\r\nb": user_agent: expected printable ASCII, got "a\r\nb"`},
 		{"h:1:m;tls_ca=/etc/passwd", `option "tls_ca=/etc/passwd": expected one of struct, use_struct_param, sync_mode, keepalive, confirm, captured, ` +
-			`timeout, connect_timeout, retry_faults, big_int, event_id, user_agent, tls_verify`},
+			`multicall, timeout, connect_timeout, retry_faults, max_attempts, max_age, retry_min, retry_max, lane, connections, ` +
+			`big_int, event_id, user_agent, tls_verify`},
 		{"h:1:" + strings.Repeat("m", maxSocketLen), "expected at most 2048 bytes, got 2052"},
 	} {
 		s, err := newTransports(t, nil).Schemes()[0].Parse(test.addr)
@@ -130,17 +140,27 @@ func TestParseRefuses(t *testing.T) {
 // A socket can set for itself what the modparams set for all, by the same names.
 func TestOptions(t *testing.T) {
 	s := parseSocket(t, "h:1:m;struct=1;sync_mode=1;keepalive=0;timeout=250;connect_timeout=1s;"+
-		"retry_faults=1,-2;big_int=i8;event_id=1;user_agent=Mine/1;tls_verify=0")
+		"retry_faults=1,-2;big_int=i8;event_id=1;user_agent=Mine/1;tls_verify=0;multicall=0;"+
+		"max_attempts=3;max_age=1h;retry_min=10;retry_max=2s;lane=own;connections=4")
 	want := Options{
 		UseStructParam: true, SyncMode: true, Confirm: true,
 		Timeout: 250 * time.Millisecond, ConnectTimeout: time.Second,
 		RetryFaults: []int{1, -2}, BigInt: "i8", EventID: true, UserAgent: "Mine/1",
+		MaxAttempts: 3, MaxAge: time.Hour, RetryMin: 10 * time.Millisecond, RetryMax: 2 * time.Second,
+		Lane: "own", Connections: 4,
 	}
-	if diff := gocmp.Diff(want, s.opts); diff != "" {
+	if diff := gocmp.Diff(want, s.opts.Options); diff != "" {
 		t.Errorf("options (-want +got):\n%s", diff)
 	}
-	if !s.Sync() {
-		t.Error("sync_mode=1 and not Sync")
+	wantPolicy := evid.Policy{
+		Sync: true, MaxAttempts: 3, MaxAge: time.Hour, RetryMin: 10 * time.Millisecond, RetryMax: 2 * time.Second,
+		OwnLane: true, Connections: 4,
+	}
+	if got := evid.PolicyOf(s); got != wantPolicy {
+		t.Errorf("policy is %+v, want %+v", got, wantPolicy)
+	}
+	if got := evid.PolicyOf(parseSocket(t, "h:1:m")); got != evid.DefaultPolicy() {
+		t.Errorf("policy without options is %+v, want that of sockets that have none", got)
 	}
 
 	params := DefaultParams()
@@ -153,12 +173,24 @@ func TestOptions(t *testing.T) {
 	if _, err := all.Parse("h:1:m;timeout=1;retry_faults=6"); err != nil {
 		t.Fatal(err)
 	}
+	if o := parseSocket(t, "h:1:m;captured=1").opts; o.Confirm || o.Keepalive || o.Multicall {
+		t.Errorf("options of captured=1 are %+v", o.Options)
+	}
 	plain, err := all.Parse("h:1:m") // what one socket sets is nothing to another
 	if err != nil {
 		t.Fatal(err)
 	}
 	if o := plain.(*socket).opts; o.Timeout != 7*time.Second || !o.UseStructParam || len(o.RetryFaults) != 1 || o.RetryFaults[0] != 5 {
-		t.Errorf("options from modparams are %+v", o)
+		t.Errorf("options from modparams are %+v", o.Options)
+	}
+}
+
+func TestNewRefuses(t *testing.T) {
+	params := DefaultParams()
+	params.RetryMin = 2 * time.Minute
+	const want = "retry_min: expected at most retry_max, 1m0s, got 2m0s"
+	if _, err := New(params); err == nil || err.Error() != want {
+		t.Errorf("New: %v, want %s", err, want)
 	}
 }
 
@@ -173,7 +205,7 @@ func TestLaneNames(t *testing.T) {
 		return transport.Lane(s)
 	}
 	base := lane("h:1:m")
-	for _, same := range []string{"H:1:other", "h:1/path:m", "h:1:m;timeout=1", "h:1:m;struct=1;event_id=1"} {
+	for _, same := range []string{"H:1:other", "h:1/path:m", "h:1:m;timeout=1", "h:1:m;struct=1;event_id=1", "h:1:m;multicall=0;connections=1;lane=shared"} {
 		if lane(same) != base {
 			t.Errorf("%q has lane %q, want %q", same, lane(same), base)
 		}
@@ -181,6 +213,16 @@ func TestLaneNames(t *testing.T) {
 	for _, other := range []string{"h:2:m", "g:1:m", "h:1:m;keepalive=0", "h:1:m;confirm=0", "h:1:m;tls_verify=0"} {
 		if lane(other) == base {
 			t.Errorf("%q has lane %q too", other, base)
+		}
+	}
+	for addr, want := range map[string]string{
+		"H:1:m":                        "xmlrpc:h:1 keepalive=true verify=true",
+		"[::1]:1/p:m;connections=3":    "xmlrpc:[::1]:1 keepalive=true verify=true connections=3",
+		"H:1:m;lane=own":               "xmlrpc:h:1 keepalive=true verify=true own=xmlrpc:h:1/RPC2:m",
+		"h:1:m;lane=own;connections=3": "xmlrpc:h:1 keepalive=true verify=true connections=3 own=xmlrpc:h:1/RPC2:m",
+	} {
+		if got := lane(addr); got != want {
+			t.Errorf("%q has lane %q, want %q", addr, got, want)
 		}
 	}
 }
@@ -199,8 +241,8 @@ func FuzzParse(f *testing.F) {
 		if err != nil || again.Key() != s.Key() {
 			t.Errorf("%q prints as %q, which is %v, %v", addr, s, again, err)
 		}
-		if strings.ContainsAny(s.(*socket).head, "\x00") || strings.Count(s.(*socket).head, "\r\n") > 5 {
-			t.Errorf("request of %q: %q", addr, s.(*socket).head)
+		if head := string(s.(*socket).appendHead(nil, 0)); strings.Contains(head, "\x00") || strings.Count(head, "\r\n") > 5 {
+			t.Errorf("request of %q: %q", addr, head)
 		}
 	})
 }

@@ -4,18 +4,23 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
-	"net"
 	"os"
 	"sync/atomic"
+	"time"
 
 	"github.com/evid/evid"
 )
 
 // Transports are the two schemes of the module and what they have in common.
 type Transports struct {
-	params   Params
-	tls      *tls.Config
-	replaced atomic.Uint64
+	params       Params
+	defaults     *settings // of sockets without options
+	tls          *tls.Config
+	start        time.Time
+	replaced     atomic.Uint64
+	never        chan struct{} // is not closed
+	destinations destinations
+	buffers      bufferPool
 }
 
 // New returns the transports for the schemes xmlrpc and xmlrpcs. It reads the
@@ -27,7 +32,15 @@ type Transports struct {
 // another attempt, and 410 ends the subscription. With confirm=0 no reply is
 // awaited.
 func New(params Params) (*Transports, error) {
-	t := &Transports{params: params, tls: &tls.Config{MinVersion: tls.VersionTLS12}}
+	t := &Transports{params: params, tls: &tls.Config{MinVersion: tls.VersionTLS12}, start: time.Now(), never: make(chan struct{})}
+	if err := params.checkRetry(); err != nil {
+		return nil, err
+	}
+	defaults, err := params.with("")
+	if err != nil {
+		return nil, err
+	}
+	t.defaults = newSettings(defaults, &t.replaced)
 	if params.TLSCA != "" {
 		pem, err := os.ReadFile(params.TLSCA)
 		if err != nil {
@@ -50,12 +63,18 @@ func New(params Params) (*Transports, error) {
 
 // Schemes returns the transports: for xmlrpc and for xmlrpcs.
 func (t *Transports) Schemes() []evid.Transport {
-	return []evid.Transport{&transport{t, "xmlrpc"}, &transport{t, "xmlrpcs"}}
+	return []evid.Transport{&transport{t, schemePlain}, &transport{t, schemeTLS}}
 }
 
 // Replaced counts the characters of events that XML cannot hold; each was sent
 // as U+FFFD.
 func (t *Transports) Replaced() uint64 { return t.replaced.Load() }
+
+// now is the time since New: it takes a third of the room of a time.Time.
+func (t *Transports) now() time.Duration { return t.at(time.Now()) }
+
+// at is the time of now for the clock.
+func (t *Transports) at(clock time.Time) time.Duration { return clock.Sub(t.start) }
 
 // A transport is one of the schemes.
 type transport struct {
@@ -76,21 +95,9 @@ func (t *transport) Parse(addr string) (evid.Socket, error) {
 }
 
 // Lane implements [evid.Transport].
-func (t *transport) Lane(s evid.Socket) string { return s.(*socket).lane }
+func (t *transport) Lane(s evid.Socket) string { return s.(*socket).lane() }
 
 // Open implements [evid.Transport].
 func (t *transport) Open(s evid.Socket) evid.Lane {
-	to := s.(*socket)
-	l := &lane{
-		address:  net.JoinHostPort(to.host, to.port),
-		slots:    make(chan struct{}, maxDraining),
-		closing:  make(chan struct{}),
-		draining: make(map[net.Conn]struct{}),
-	}
-	if to.tls {
-		l.tls = t.tls.Clone()
-		l.tls.ServerName = to.host
-		l.tls.InsecureSkipVerify = !to.opts.TLSVerify
-	}
-	return l
+	return &lane{t: t.Transports, dest: t.destinations.acquire(s.(*socket).destination())}
 }

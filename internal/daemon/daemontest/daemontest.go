@@ -114,20 +114,27 @@ func (d *Daemon) Statistics() map[string]uint64 {
 }
 
 // Settled waits until nothing waits for any subscriber, and returns the
-// statistics. They must add up.
+// statistics.
 func (d *Daemon) Settled() map[string]uint64 {
+	d.t.Helper()
+	return d.Until("nothing waits", func(s map[string]uint64) bool { return s["waiting"] == 0 })
+}
+
+// Until waits until the statistics are as wanted, and returns them. They must add
+// up.
+func (d *Daemon) Until(want string, is func(s map[string]uint64) bool) map[string]uint64 {
 	d.t.Helper()
 	deadline := time.Now().Add(30 * time.Second)
 	for {
 		s := d.Statistics() // each takes a round trip: this does not spin
-		if s["waiting"] == 0 {
-			if s["accepted"] != s["delivered"]+s["dead"]+s["dropped"]+s["abandoned"] {
-				d.t.Errorf("statistics do not add up: %v", s)
-			}
+		if s["accepted"] != s["delivered"]+s["dead"]+s["dropped"]+s["abandoned"]+s["waiting"] {
+			d.t.Errorf("statistics do not add up: %v", s)
+		}
+		if is(s) {
 			return s
 		}
 		if time.Now().After(deadline) {
-			d.t.Fatalf("events still wait: %v", s)
+			d.t.Fatalf("want %s, got %v", want, s)
 		}
 	}
 }

@@ -12,9 +12,11 @@ import (
 	"github.com/evid/evid"
 )
 
-// Keeper records what is raised while somebody is subscribed.
+// Keeper records what is raised while somebody is subscribed, and says of each
+// subscriber what it was told to.
 type Keeper struct {
-	Err error // what Accept answers if somebody is subscribed
+	Err      error                  // what Accept answers if somebody is subscribed
+	Statuses map[string]evid.Status // by socket key: what Status answers for those subscribed
 
 	mu     sync.Mutex
 	open   map[string]map[string]bool // subscriber keys by event
@@ -57,7 +59,7 @@ func (k *Keeper) Accept(_ context.Context, e *evid.Event) (bool, error) {
 }
 
 // OpenSub implements [evid.Keeper].
-func (k *Keeper) OpenSub(s evid.Subscription) error {
+func (k *Keeper) OpenSub(s *evid.Subscription) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.open[s.Event] == nil {
@@ -73,6 +75,13 @@ func (k *Keeper) CloseSub(event, key string, _ evid.Close) error {
 	defer k.mu.Unlock()
 	delete(k.open[event], key)
 	return nil
+}
+
+// Status says how a subscriber is doing. One without an entry in Statuses is up.
+func (k *Keeper) Status(event, key string) (evid.Status, bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.Statuses[key], k.open[event][key]
 }
 
 type transport struct {

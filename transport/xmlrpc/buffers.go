@@ -1,0 +1,32 @@
+package xmlrpc
+
+import "sync"
+
+// Buffers are what a lane needs while it delivers.
+type buffers struct {
+	request []byte
+	reply   replyReader
+}
+
+// What one large event or reply needed is not kept. A full multicall is no such.
+const (
+	firstBuffer    = 1 << 10 // bytes, of each
+	maxKeptRequest = maxMulticallBody + 32<<10
+	maxKeptReply   = 64 << 10
+)
+
+// A bufferPool holds the buffers that no lane needs just now.
+type bufferPool struct{ pool sync.Pool }
+
+func (p *bufferPool) get() *buffers {
+	if b, ok := p.pool.Get().(*buffers); ok {
+		return b
+	}
+	return &buffers{request: make([]byte, 0, firstBuffer)}
+}
+
+func (p *bufferPool) put(b *buffers) {
+	if cap(b.request) <= maxKeptRequest && cap(b.reply.buf) <= maxKeptReply {
+		p.pool.Put(b)
+	}
+}

@@ -1,0 +1,6 @@
+//go:build race
+
+package xmlrpc
+
+// raceDetector: a sync.Pool then drops at random what is put into it.
+const raceDetector = true
