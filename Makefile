@@ -3,7 +3,7 @@ GOVULNCHECK   := v1.9.0
 LINT          := bin/golangci-lint-$(GOLANGCI_LINT)
 FUZZTIME      := 30s
 
-.PHONY: build run demo test deps vet lint bench fuzz vuln clean
+.PHONY: build run demo test deps vet lint bench bench-interop bench-go fuzz vuln clean
 
 build:
 	@go build -o bin/evid ./cmd/evid
@@ -33,7 +33,18 @@ $(LINT):
 	GOBIN=$(CURDIR)/bin go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT)
 	mv bin/golangci-lint $@
 
+# The table of the README: evid beside a sender written in C.
 bench:
+	@go build -o bin/evid-bench ./bench
+	@bin/evid-bench $(BENCHFLAGS)
+
+# The same with real XML-RPC servers.
+bench-interop: deps
+	@go build -o bin/evid-bench ./bench
+	@bin/evid-bench -interop $(BENCHFLAGS)
+
+# The parts: encoding, parsing, queueing.
+bench-go:
 	go test -run '^$$' -bench . -benchmem ./...
 
 # Every fuzz target for a while, beyond its committed corpus.
