@@ -86,7 +86,7 @@ func (c *collector) take(cursor *queue.Cursor) {
 			c.got[key] = append(c.got[key], e.Params[0].Str)
 		}
 		c.mu.Unlock()
-		more = cursor.Done(events[:batch.Events], outcomes[:batch.Events])
+		more = cursor.Done(events[:batch.Events], outcomes[:batch.Events]) != queue.Nothing
 	}
 }
 

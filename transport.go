@@ -25,14 +25,14 @@ type Transport interface {
 type Lane interface {
 	// Deliver attempts a prefix of batch in order and sets the Result of each item
 	// it attempted; those whose verdict is NotSent come again. It sets at least one
-	// verdict other than NotSent unless the lane was closed or the deadline is
-	// past. Every item also has its own time limit, from its socket; the deadline,
-	// unless zero, cuts all of them short. One goroutine at a time calls it.
-	Deliver(deadline time.Time, batch []Item)
+	// verdict other than NotSent unless the lane was closed. How long an attempt may
+	// take is what its socket says. One goroutine at a time calls it.
+	Deliver(batch []Item)
 	// Idle says that nothing waits to be sent: what should not stay open closes.
 	// It is called by the goroutine that calls Deliver.
 	Idle()
-	// Close closes the lane for good, from any goroutine. A Deliver that runs
+	// Close closes the lane for good, from any goroutine, and may be called again.
+	// A Deliver that runs
 	// returns at once; Close waits for what the lane itself has started, about a
 	// second at most.
 	Close() error
@@ -85,8 +85,9 @@ const (
 	TheEvent             // this event only: the subscriber may take others
 	TheSubscriber        // this subscriber; others of the destination go on
 	TheDestination       // all subscribers of the lane
+	TheProcess           // this one: no file descriptor was free
 )
 
 func (b Blame) String() string {
-	return [...]string{"no one", "the event", "the subscriber", "the destination"}[b]
+	return [...]string{"no one", "the event", "the subscriber", "the destination", "the process"}[b]
 }

@@ -81,7 +81,7 @@ type gaugedLane struct {
 }
 
 // Deliver implements [evid.Lane].
-func (l gaugedLane) Deliver(deadline time.Time, batch []evid.Item) {
-	l.Lane.Deliver(deadline, batch)
+func (l gaugedLane) Deliver(batch []evid.Item) {
+	l.Lane.Deliver(batch)
 	l.gauge.note(batch)
 }

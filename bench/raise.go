@@ -125,7 +125,7 @@ type stubLane struct {
 }
 
 // Deliver implements [evid.Lane].
-func (l *stubLane) Deliver(_ time.Time, batch []evid.Item) {
+func (l *stubLane) Deliver(batch []evid.Item) {
 	if l.holds {
 		<-l.closed
 		return

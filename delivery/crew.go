@@ -3,67 +3,78 @@ package delivery
 import "time"
 
 const (
-	// maxBusy is how many workers are busy at a time. One that waits for its peer
-	// does not count.
-	maxBusy = 256
-	// maxBusySlow is how many of these may serve lanes that have not shown yet that
-	// they are quick: what is dead or slow leaves workers for what is not.
-	maxBusySlow = 192
-	// maxWorkers bounds all workers.
-	maxWorkers = 8192
 	// peerTime is how long a call lasts before its worker counts as waiting for its
 	// peer, and not as busy.
 	peerTime = 25 * time.Millisecond
-	// quickTime is the time of a call to a quick lane.
-	quickTime = 10 * time.Millisecond
+	// slowCalls is how many calls in a row have to last so long until a lane is not
+	// quick any more: this machine may be what they waited for.
+	slowCalls = 3
+	// fullSpeed is how many calls in a millisecond end while it is this machine that
+	// they wait for, and not their peers: then more workers would be of no use.
+	fullSpeed = 10
 	// handOffAge is how long a lane with work waits for a worker before there are
 	// more of them.
 	handOffAge = 10 * time.Millisecond
-	// handOffStep is how many more these are, in each time of handOffAge.
-	handOffStep = 8
-	// maxSpare is how many workers are kept for later.
-	maxSpare = 64
 )
 
-// The crew are the workers and the lanes that wait for one, in two queues: lanes
-// that have been quick the last time, and the others. The first are preferred, so
-// that nobody waits behind thousands of slow destinations. All of it is guarded by
-// the engine's lock.
-type crew struct {
-	quick, slow lanes
-	turn        int // counts what was taken from the queues
+// Limits of a crew.
+type crewLimits struct {
+	busy     int // workers that are busy at a time; one that waits for its peer does not count
+	busySlow int // of these: with lanes that have not shown that they are quick
+	all      int // workers
+	allSlow  int // the same, when one is wanted for a lane that is not quick
+	handOff  int // how many more may be busy, for each handOffAge that a lane waits too long
+	spare    int // workers that are kept for later
+}
 
-	workers  int // goroutines
-	busy     int // of these: not waiting for their peer
-	busySlow int // of these: with a lane that is not quick
-	extra    int // how many more than maxBusy there may be: the queues are not served in time
+// What is dead or slow leaves workers for what is not.
+func standardCrew() crewLimits {
+	return crewLimits{busy: 256, busySlow: 192, all: 8192, allSlow: 8192 - 256, handOff: 8, spare: 64}
+}
+
+// A pace says how long the calls of a lane last.
+type pace uint8
+
+const (
+	untried pace = iota // there was none yet
+	quick
+	slow
+	paces
+)
+
+// The crew are the workers and the lanes that wait for one, in a queue for each
+// pace. Quick ones are preferred, so that nobody waits behind thousands of slow
+// destinations. All of it is guarded by the engine's lock.
+type crew struct {
+	limits crewLimits
+	queues [paces]lanes
+	turn   int // counts what was taken from the queues
+
+	workers  int                       // goroutines
+	busySlow int                       // of these: busy with a lane that is not known to be quick
+	ended    struct{ quick, slow int } // turns, since the watch has last looked
+	extra    int                       // how many more may be busy: the queues are not served in time
 	spare    []*worker
 }
 
-func (c *crew) queuedLocked() int { return c.quick.len + c.slow.len }
+func (c *crew) queuedLocked() int {
+	return c.queues[untried].len + c.queues[quick].len + c.queues[slow].len
+}
 
 // pushLocked puts a lane at the end of its queue.
 func (c *crew) pushLocked(l *lane) {
-	l.in = &c.slow
-	if l.quick {
-		l.in = &c.quick
-	}
+	l.in = &c.queues[l.pace]
 	l.in.push(l)
 }
 
-// popLocked takes the lane that may be served next; nil: there is none, or there
-// are workers enough.
-func (c *crew) popLocked() *lane {
-	const slowTurn = 4 // one in so many is a slow one
-	if c.workers >= maxWorkers || c.busy >= maxBusy+c.extra {
+// popLocked takes the lane whose turn it is when so many workers are busy; nil:
+// there is none, or there are workers enough.
+func (c *crew) popLocked(busy int) *lane {
+	if c.workers >= c.limits.all || busy >= c.limits.busy+c.extra {
 		return nil
 	}
-	slow := c.slow.len > 0 && c.busySlow < maxBusySlow+c.extra
-	queue := &c.quick
-	switch {
-	case slow && (c.quick.len == 0 || c.turn%slowTurn == 0):
-		queue = &c.slow
-	case c.quick.len == 0:
+	queue := c.turnLocked()
+	if queue == nil {
 		return nil
 	}
 	c.turn++
@@ -75,10 +86,49 @@ func (c *crew) popLocked() *lane {
 	return l
 }
 
-// isLateLocked reports whether a lane has waited too long for a worker.
-func (c *crew) isLateLocked(now time.Duration) bool {
-	for _, queue := range []*lanes{&c.quick, &c.slow} {
-		if queue.first != nil && now-queue.first.since >= handOffAge {
+// turnLocked returns the queue whose turn it is; nil: there is nothing in one that
+// may have a worker.
+func (c *crew) turnLocked() *lanes {
+	const others = 4 // one in so many is not a quick one
+	q := &c.queues
+	mayOthers := c.busySlow < c.limits.busySlow+c.extra && c.workers < c.limits.allSlow
+	switch hasOthers := mayOthers && q[untried].len+q[slow].len > 0; {
+	case q[quick].len > 0 && (!hasOthers || c.turn%others > 0):
+		return &q[quick]
+	case !hasOthers:
+		return nil
+	case q[slow].len == 0, q[untried].len > 0 && c.turn/others%2 == 0:
+		return &q[untried]
+	default:
+		return &q[slow]
+	}
+}
+
+// nextLocked returns the lane that is to be served next; nil: there is none.
+func (e *Engine) nextLocked() *lane {
+	for !e.closed {
+		l := e.crew.popLocked(e.crew.workers - e.watch.waiting.len - e.watch.late.len)
+		if l == nil || l.isAffordableLocked() {
+			return l
+		}
+		e.scarceLocked(l)
+	}
+	return nil
+}
+
+// endedLocked counts a turn that has ended.
+func (c *crew) endedLocked(slow bool) {
+	if slow {
+		c.ended.slow++
+	} else {
+		c.ended.quick++
+	}
+}
+
+// isOverdueLocked reports whether a lane has waited too long for a worker.
+func (c *crew) isOverdueLocked(now time.Duration) bool {
+	for i := range c.queues {
+		if queue := &c.queues[i]; queue.first != nil && now-queue.first.since >= handOffAge {
 			return true
 		}
 	}
@@ -103,11 +153,7 @@ func (e *Engine) workerLocked() *worker {
 
 // dispatchLocked starts workers for the lanes that wait for one.
 func (e *Engine) dispatchLocked() {
-	for !e.closed {
-		l := e.crew.popLocked()
-		if l == nil {
-			break
-		}
+	for l := e.nextLocked(); l != nil; l = e.nextLocked() {
 		w := e.workerLocked()
 		w.takeLocked(l)
 		e.goroutines.Add(1)

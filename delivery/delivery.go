@@ -25,22 +25,23 @@ type Options struct {
 
 // An Engine delivers. It is the [queue.Deliverer]; [New] makes one.
 type Engine struct {
-	log        *slog.Logger
-	notices    *notices
-	maxOpen    int // connections
-	began      time.Time
-	goroutines sync.WaitGroup
+	log            *slog.Logger
+	notices        *notices
+	maxConnections int
+	began          time.Time
+	goroutines     sync.WaitGroup
 
-	mu     sync.Mutex
-	closed bool
-	idle   chan struct{} // closed when nothing is under way, while somebody drains; nil: nobody does
-	lanes  map[string]*lane
-	crew   crew
-	watch  watch
+	mu      sync.Mutex
+	closed  bool
+	drained chan struct{} // closed when nothing is under way, while somebody drains; nil: nobody does
+	lanes   map[string]*lane
+	crew    crew
+	watch   watch
 
-	lingering lanes // those with an open connection and nothing to do, the longest first
-	open      int   // lanes that have, or may have, an open connection
-	scarcity  time.Duration
+	idle      lanes         // those with an open connection and nothing to do, the longest first
+	connected int           // connections that may be open
+	stalled   int           // lanes that wait for a file descriptor
+	scarcity  time.Duration // when the log last told of that
 }
 
 var _ queue.Deliverer = (*Engine)(nil)
@@ -54,11 +55,12 @@ func New(opts Options) *Engine {
 		opts.MaxConnections = defaultMaxConnections()
 	}
 	e := &Engine{
-		log:      opts.Log,
-		maxOpen:  opts.MaxConnections,
-		began:    time.Now(),
-		lanes:    make(map[string]*lane),
-		scarcity: -scarcityInterval,
+		log:            opts.Log,
+		maxConnections: opts.MaxConnections,
+		began:          time.Now(),
+		lanes:          make(map[string]*lane),
+		scarcity:       -scarcityInterval,
+		crew:           crew{limits: standardCrew()},
 	}
 	e.notices = newNotices(opts.Raise, opts.Log)
 	e.watch.init(e)
@@ -72,7 +74,7 @@ func (e *Engine) now() time.Duration { return time.Since(e.began) }
 func (e *Engine) Attach(c *queue.Cursor, sub *evid.Subscription) queue.Reader {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return &subscriber{cursor: c, sub: sub, lane: e.joinLocked(sub)}
+	return &subscriber{engine: e, cursor: c, sub: sub, lane: e.joinLocked(sub)}
 }
 
 // Wake implements [queue.Deliverer]. With a first event the newest subscriber comes
@@ -89,10 +91,7 @@ func (e *Engine) Wake(cursors []*queue.Cursor) {
 // joinLocked returns the lane of a subscription, with one subscriber more.
 func (e *Engine) joinLocked(sub *evid.Subscription) *lane {
 	policy := evid.PolicyOf(sub.Socket)
-	name := sub.Transport.Lane(sub.Socket)
-	if policy.OwnLane {
-		name += " own=" + sub.Event + " " + sub.Socket.Key()
-	}
+	name := nameOf(sub, &policy)
 	l := e.lanes[name]
 	if l == nil {
 		l = &lane{engine: e, name: name, connections: max(1, policy.Connections)}
@@ -102,17 +101,24 @@ func (e *Engine) joinLocked(sub *evid.Subscription) *lane {
 	return l
 }
 
-// Drain waits until nothing is under way and nothing is left to be sent but what
-// pauses after a failure; at most until ctx is done. One goroutine at a time may
-// call it.
+// Drain waits until all that waits is delivered, at most until ctx is done. Who
+// pauses after a failure is tried once more; who then pauses again is not waited
+// for. One goroutine at a time may call it.
 func (e *Engine) Drain(ctx context.Context) error {
 	e.mu.Lock()
-	idle := make(chan struct{})
-	e.idle = idle
+	for _, l := range e.lanes {
+		l.resumeLocked(true)
+		for s := l.paused.first; s != nil; s = l.paused.first {
+			s.resumeLocked(true)
+		}
+	}
+	e.dispatchLocked()
+	drained := make(chan struct{})
+	e.drained = drained
 	e.drainedLocked()
 	e.mu.Unlock()
 	select {
-	case <-idle:
+	case <-drained:
 		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("drain: %w", context.Cause(ctx))
@@ -121,11 +127,15 @@ func (e *Engine) Drain(ctx context.Context) error {
 
 // drainedLocked tells who waits for it that nothing is under way, if that is so.
 func (e *Engine) drainedLocked() {
-	if e.idle != nil && e.crew.workers == 0 && e.crew.queuedLocked() == 0 {
-		close(e.idle)
-		e.idle = nil
+	if e.drained != nil && e.crew.workers == 0 && (e.closed || e.crew.queuedLocked() == 0 && e.stalled == 0) {
+		close(e.drained)
+		e.drained = nil
 	}
 }
+
+// closeConnection closes a connection in its own time. Its error says nothing that
+// could be acted upon.
+func (e *Engine) closeConnection(conn evid.Lane) { e.goroutines.Go(func() { conn.Close() }) }
 
 // Close stops delivering: attempts under way return at once, what waits stays
 // in the queue. It waits for all goroutines.
@@ -133,9 +143,11 @@ func (e *Engine) Close() {
 	e.mu.Lock()
 	e.closed = true
 	e.watch.stopLocked()
+	e.watch.eachLocked(func(w *worker) { e.closeConnection(w.conn) })
 	for _, l := range e.lanes {
 		l.closeLocked()
 	}
+	e.drainedLocked()
 	e.mu.Unlock()
 	e.goroutines.Wait()
 	e.notices.close()

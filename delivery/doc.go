@@ -9,7 +9,7 @@
 //
 // At most 256 workers are busy at a time. One whose call has lasted 25 ms waits for
 // its peer and does not count, and when lanes wait longer than 10 ms for a worker
-// there are more, up to 8192. Lanes whose last call was quick have a queue of their
+// there are more, up to 8192. Lanes whose calls do not last have a queue of their
 // own, which is preferred: however many slow or dead destinations there are, the
 // others are served in time.
 //

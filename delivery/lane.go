@@ -1,8 +1,8 @@
 package delivery
 
 import (
-	"math/rand/v2"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/evid/evid"
@@ -11,6 +11,19 @@ import (
 // maxOvertaking is how many connections a lane has besides those that it is given:
 // so many calls can outlast the patience of the others before these wait.
 const maxOvertaking = 3
+
+// nameOf names the lane of a subscription: by what a connection depends on, and by
+// what its policy asks for. Most names are the transport's, and take no memory.
+func nameOf(sub *evid.Subscription, policy *evid.Policy) string {
+	name := sub.Transport.Lane(sub.Socket)
+	if policy.Connections > 1 {
+		name += " connections=" + strconv.Itoa(policy.Connections)
+	}
+	if policy.OwnLane {
+		name += " own=" + sub.Event + " " + sub.Socket.Key()
+	}
+	return name
+}
 
 // A lane is the way to one destination, for all its subscribers. The engine's
 // lock guards it.
@@ -21,19 +34,22 @@ type lane struct {
 	connections int // calls at a time, but for those that are late
 	subscribers int
 
-	in    *lanes        // the chain that the lane is in: a queue or the lingering; nil: none
+	in    *lanes        // the chain that the lane is in: a queue or the idle; nil: none
 	since time.Duration // when it came there
-	quick bool          // its last call was
+	pace  pace          // of its calls
+	slow  uint8         // calls in a row that have lasted
 
 	ready   subscribers // those with something to deliver, in turn
+	raising int         // of these, the first: a raiser waits for them
 	paused  subscribers // those that wait after a failure of their own
 	calls   int         // under way
 	late    int         // of these: they have outlasted the patience of the others
-	resting []evid.Lane // connections that no call uses; closed or not, they know what was learned
-	opened  bool        // one of them may be open
-	idling  bool        // they are to be closed, or are being closed
 
-	trouble    *trouble    // of the destination; nil: none
+	resting   []evid.Lane // connections that no call uses; closed or not, they know what was learned
+	connected int         // connections that may be open
+	closing   bool        // those that rest are to be closed, or are being closed
+
+	backoff    *backoff    // of the destination; nil: all is well
 	unanswered *subscriber // the last one that was called, if it did not answer; else nil
 }
 
@@ -42,69 +58,89 @@ type lanes = chain[lane, *lane]
 func (l *lane) links() *links[lane] { return &l.link }
 
 // isRunnableLocked reports whether there is something to do for one more worker. A
-// destination in trouble gets one call at a time.
+// destination in trouble gets one call at a time. Nobody holds up a raiser, but for
+// want of a file descriptor.
 func (l *lane) isRunnableLocked() bool {
 	switch {
-	case l.idling:
+	case l.closing:
 		return l.calls == 0
+	case l.backoff.stalling():
+		return false
+	case l.raising > 0:
+		return l.calls < l.connections+maxOvertaking+1
 	case l.ready.len == 0:
 		return false
-	case l.trouble != nil:
-		return !l.trouble.paused() && l.calls == 0
+	case l.backoff != nil:
+		return !l.backoff.pauses() && l.calls == 0
 	default:
 		return l.calls-l.late < l.connections && l.calls < l.connections+maxOvertaking
 	}
 }
 
-// scheduleLocked puts the lane in the queue, or among the lingering, if it belongs
-// there.
+// scheduleLocked puts the lane in the queue, among the idle, or in none, as it
+// belongs.
 func (l *lane) scheduleLocked() {
 	e := l.engine
-	switch lingers := l.in == &e.lingering; {
-	case l.in != nil && !lingers: // it is queued
-	case l.isRunnableLocked():
-		if lingers {
-			e.lingering.remove(l)
-		}
-		l.since = e.now()
+	runnable := l.isRunnableLocked()
+	idle := !runnable && l.connected > 0 && l.calls == 0
+	switch queued := l.in != nil && l.in != &e.idle; {
+	case runnable && queued, idle && l.in == &e.idle:
+		return
+	case l.in != nil:
+		l.in.remove(l)
+		l.in = nil
+	}
+	l.since = e.now()
+	switch {
+	case runnable:
 		e.crew.pushLocked(l)
-	case !lingers && l.opened && l.calls == 0:
-		l.since = e.now()
-		l.in = &e.lingering
-		e.lingering.push(l)
+	case idle:
+		l.in = &e.idle
+		e.idle.push(l)
 	}
 }
 
-// retireLocked has the connections of a lingering lane closed.
-func (l *lane) retireLocked() {
-	l.idling = true
+// disconnectLocked has the connections of an idle lane closed.
+func (l *lane) disconnectLocked() {
+	l.closing = true
 	l.scheduleLocked()
 }
 
-// idledLocked says that its connections are closed.
-func (l *lane) idledLocked() {
-	l.idling = false
-	l.setOpenedLocked(false)
-}
-
-func (l *lane) setOpenedLocked(opened bool) {
-	if opened != l.opened {
-		l.opened = opened
-		if opened {
-			l.engine.open++
-		} else {
-			l.engine.open--
-		}
+// nextLocked takes the subscriber whose turn it is; nil: the connections are to be
+// closed.
+func (l *lane) nextLocked() *subscriber {
+	if l.closing && (l.ready.len == 0 || l.raising == 0 && l.backoff.pauses()) {
+		return nil
 	}
+	l.closing = false
+	s := l.ready.pop()
+	if s.raising {
+		s.raising = false
+		l.raising--
+	}
+	return s
 }
 
-// connectionLocked returns a connection for a call to a subscriber.
-func (l *lane) connectionLocked(sub *evid.Subscription) evid.Lane {
+// isAffordableLocked reports whether the lane may have one more call: for that it
+// needs a connection, and those are not without number. Lanes that have not shown
+// that they are quick leave some to those that have.
+func (l *lane) isAffordableLocked() bool {
 	e := l.engine
-	if !l.opened && e.open >= e.maxOpen && e.lingering.len > 0 {
-		e.lingering.first.retireLocked()
+	if len(l.resting) > 0 && l.connected > l.calls || l.closing {
+		return true // there is one
 	}
-	l.setOpenedLocked(true)
+	limit := e.maxConnections
+	if l.pace != quick {
+		limit -= limit / 4
+	}
+	return e.connected < limit
+}
+
+// connectLocked returns a connection for a call to a subscriber.
+func (l *lane) connectLocked(sub *evid.Subscription) evid.Lane {
+	if l.connected <= l.calls {
+		l.countLocked(1)
+	}
 	n := len(l.resting)
 	if n == 0 {
 		return sub.Transport.Open(sub.Socket)
@@ -116,15 +152,31 @@ func (l *lane) connectionLocked(sub *evid.Subscription) evid.Lane {
 
 // restLocked takes back a connection after a call.
 func (l *lane) restLocked(conn evid.Lane) {
-	if len(l.resting) >= l.connections || l.engine.closed || l.subscribers == 0 {
-		l.engine.goroutines.Go(func() { conn.Close() })
+	if len(l.resting) < l.connections && !l.engine.closed && l.subscribers > 0 {
+		l.resting = append(l.resting, conn)
 		return
 	}
-	l.resting = append(l.resting, conn)
+	l.countLocked(-1)
+	l.engine.closeConnection(conn)
+}
+
+// countLocked counts connections that may be open.
+func (l *lane) countLocked(n int) {
+	l.connected += n
+	l.engine.connected += n
+}
+
+// closedLocked says that the connections that rest are closed.
+func (l *lane) closedLocked() {
+	l.closing = false
+	l.countLocked(-l.connected)
 }
 
 // leaveLocked takes away a subscriber. With the last one the lane goes.
-func (l *lane) leaveLocked() {
+func (l *lane) leaveLocked(s *subscriber) {
+	if l.unanswered == s {
+		l.unanswered = nil
+	}
 	l.subscribers--
 	l.goLocked()
 }
@@ -140,107 +192,90 @@ func (l *lane) goLocked() {
 		l.in.remove(l)
 		l.in = nil
 	}
-	l.setOpenedLocked(false)
 	l.closeLocked()
+	l.countLocked(-l.connected)
 	e.drainedLocked()
 }
 
-// closeLocked closes the lane for good.
+// closeLocked ends what goes on by itself: pauses, and what connections do.
 func (l *lane) closeLocked() {
 	for s := l.paused.first; s != nil; s = s.links().next {
-		s.trouble.timer.Stop()
+		s.backoff.stopLocked(l.engine)
 	}
-	if l.trouble != nil && l.trouble.timer != nil {
-		l.trouble.timer.Stop()
+	l.backoff.stopLocked(l.engine)
+	for _, conn := range l.resting {
+		l.engine.closeConnection(conn)
 	}
-	conns := l.resting
 	l.resting = nil
-	for _, calls := range []*workers{&l.engine.watch.fresh, &l.engine.watch.waiting, &l.engine.watch.late} {
-		for w := calls.first; w != nil; w = w.links().next {
-			if w.lane == l {
-				conns = append(conns, w.conn)
-			}
-		}
-	}
-	if conns != nil {
-		l.engine.goroutines.Go(func() {
-			for _, conn := range conns {
-				conn.Close() // its error says nothing that could be acted upon
-			}
-		})
-	}
-}
-
-// A trouble is what makes a destination, or a subscriber, pause.
-type trouble struct {
-	failed   failed        // the attempt that was the cause
-	failures int           // in a row
-	until    time.Duration // the end of the pause
-	timer    *time.Timer   // of the pause; nil: it is over
-}
-
-func (t *trouble) paused() bool { return t != nil && t.timer != nil }
-
-// pauseLocked begins a pause, twice as long as the one before it but for chance.
-// At its end after is called, without the lock.
-func (t *trouble) pauseLocked(e *Engine, policy evid.Policy, atLeast time.Duration, after func()) {
-	longest := policy.RetryMax
-	if shift := t.failures; shift < 32 && policy.RetryMin<<shift < longest {
-		longest = policy.RetryMin << shift
-	}
-	t.failures++
-	t.beginLocked(e, max(rand.N(longest+1), atLeast), after)
-}
-
-func (t *trouble) beginLocked(e *Engine, pause time.Duration, after func()) {
-	t.until = e.now() + pause
-	t.timer = time.AfterFunc(pause, after)
-}
-
-// endLocked ends the pause, if there is one and its time has come or early is set.
-func (t *trouble) endLocked(e *Engine, early bool) (ended bool) {
-	if t == nil || t.timer == nil || e.closed || !early && e.now() < t.until {
-		return false
-	}
-	t.timer.Stop()
-	t.timer = nil
-	return true
 }
 
 // failLocked makes the lane pause: its destination cannot be reached.
-func (l *lane) failLocked(policy evid.Policy, atLeast time.Duration, f *failed) {
-	if l.trouble == nil {
-		l.trouble = new(trouble)
+func (l *lane) failLocked(policy *evid.Policy, atLeast time.Duration, reason string) {
+	if l.backoff.pauses() {
+		return // another call has failed before
 	}
-	if l.trouble.paused() {
-		return // an earlier call that failed only now
+	if l.backoff == nil {
+		l.backoff = new(backoff)
 	}
-	l.trouble.failed = failed{reason: f.reason} // of the others nothing was attempted
-	l.trouble.pauseLocked(l.engine, policy, atLeast, func() { l.resume(false) })
+	l.pace = slow
+	l.backoff.reason = reason
+	l.backoff.failLocked(l.engine, policy, atLeast, l.resume)
 	for s := l.ready.first; s != nil; s = s.links().next {
-		s.downLocked(&l.trouble.failed)
+		s.downLocked(&notice{reason: reason}) // nothing of theirs was attempted
+	}
+	l.scheduleLocked() // out of the queue, maybe
+}
+
+// stallLocked makes the lane pause for a moment, for which its destination is not
+// to blame. A raiser waits for that moment only.
+func (l *lane) stallLocked() {
+	if l.backoff.pauses() {
+		if l.raising == 0 || l.backoff.stalls {
+			return
+		}
+		l.backoff.stopLocked(l.engine)
+	}
+	if l.backoff == nil {
+		l.backoff = new(backoff)
+	}
+	l.backoff.pauseLocked(l.engine, scarcityPause, l.resume)
+	l.backoff.stalls = true
+	l.engine.stalled++
+	l.scheduleLocked()
+}
+
+// lastedLocked says how long a call has lasted.
+func (l *lane) lastedLocked(lasted time.Duration) {
+	if lasted < peerTime {
+		l.slow = 0
+		if l.backoff == nil {
+			l.pace = quick
+		}
+		return
+	}
+	if l.slow++; l.slow >= slowCalls || l.pace == untried {
+		l.pace, l.slow = slow, 0
 	}
 }
 
-// stallLocked makes the lane pause for a moment for which nobody is to blame.
-func (l *lane) stallLocked(pause time.Duration) {
-	if l.trouble == nil {
-		l.trouble = new(trouble)
-	}
-	if !l.trouble.paused() {
-		l.trouble.beginLocked(l.engine, pause, func() { l.resume(false) })
+// answeredLocked says that the destination lives.
+func (l *lane) answeredLocked() {
+	l.unanswered = nil
+	if l.backoff != nil {
+		l.backoff.endLocked(l.engine, true)
+		l.backoff = nil
 	}
 }
 
-// resume ends a pause.
-func (l *lane) resume(early bool) {
+// resume ends a pause whose time has come.
+func (l *lane) resume() {
 	l.engine.mu.Lock()
 	defer l.engine.mu.Unlock()
-	l.resumeLocked(early)
+	l.resumeLocked(false)
 }
 
 func (l *lane) resumeLocked(early bool) {
-	if l.trouble.endLocked(l.engine, early) {
+	if l.backoff.endLocked(l.engine, early) {
 		l.scheduleLocked()
 		l.engine.dispatchLocked()
 	}

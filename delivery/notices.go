@@ -31,32 +31,36 @@ func Events() []string { return []string{EventDown, EventUp, EventDeadLetter} }
 // noticeInterval is the time between two events of a kind about one subscriber.
 const noticeInterval = time.Second
 
-// failed says what a notice is about.
-type failed struct {
+// A notice says what happened to a subscriber.
+type notice struct {
 	first, last evid.ID // zero: no event was attempted
 	reason      string
 	attempts    int
 	count       uint64 // of events
 }
 
+// aboutEvent is a notice of an attempt at an event.
+func aboutEvent(item *evid.Item, reason string) *notice {
+	return &notice{item.Event.ID, item.Event.ID, reason, int(item.Attempt), 1}
+}
+
 // downLocked and upLocked tell that a subscriber is down, or no more.
-func (s *subscriber) downLocked(f *failed) {
+func (s *subscriber) downLocked(n *notice) {
 	if !s.down {
 		s.down = true
-		s.lane.engine.notices.state(s, EventDown, f)
+		s.engine.notices.state(s, EventDown, n)
 	}
 }
 
 func (s *subscriber) upLocked(item *evid.Item) {
 	if s.down {
 		s.down = false
-		attempts := 1 + s.attemptsOf(item.Event.ID)
-		s.lane.engine.notices.state(s, EventUp, &failed{item.Event.ID, item.Event.ID, s.lastError, attempts, 1})
+		s.engine.notices.state(s, EventUp, aboutEvent(item, s.lastError))
 	}
 }
 
 // deadLocked tells that events were given up.
-func (s *subscriber) deadLocked(f *failed) { s.lane.engine.notices.dead(s, f) }
+func (s *subscriber) deadLocked(n *notice) { s.engine.notices.dead(s, n) }
 
 // notices raise the events about subscribers: at most one of a kind for each
 // subscriber in each noticeInterval, what happens meanwhile is put together. There
@@ -69,26 +73,24 @@ type notices struct {
 	work  chan struct{} // tells the goroutine that something is due
 	done  chan struct{}
 
-	mu       sync.Mutex
-	accounts map[*subscriber]*account // of those of whom something was told lately, or who are down
-	due      []*account
+	mu  sync.Mutex // guards the accounts of all subscribers as well
+	due []*account
 }
 
-// An account is what was told about a subscriber, and what is to be.
+// An account is what was told about a subscriber, and what is to be. Who has none is
+// up, and nothing was told of it lately.
 type account struct {
-	owner     *subscriber
-	event     string
-	socket    string
-	told      string // the last that was told of its state
-	state     string // what it is; told, if there is nothing to tell
-	stateOf   failed
-	letters   failed // without count: there is nothing to tell
-	waiting   bool   // for the end of the interval, or due
-	forgotten bool
+	owner   *subscriber
+	sub     *evid.Subscription
+	told    string // the last that was told of its state
+	state   string // what it is; told, if there is nothing to tell
+	stateOf notice
+	letters notice // without count: there is nothing to tell
+	waiting bool   // for the end of the interval, or due
 }
 
 func newNotices(raise func(context.Context, string, ...evid.Param) (evid.ID, error), log *slog.Logger) *notices {
-	n := &notices{raise: raise, log: log, accounts: make(map[*subscriber]*account)}
+	n := &notices{raise: raise, log: log}
 	if raise == nil {
 		return n
 	}
@@ -107,18 +109,18 @@ func (n *notices) close() {
 }
 
 // state tells that a subscriber is down or up.
-func (n *notices) state(s *subscriber, state string, f *failed) {
-	n.note(s, func(a *account) { a.state, a.stateOf = state, *f })
+func (n *notices) state(s *subscriber, state string, about *notice) {
+	n.note(s, func(a *account) { a.state, a.stateOf = state, *about })
 }
 
 // dead tells that events of a subscriber were given up.
-func (n *notices) dead(s *subscriber, f *failed) {
+func (n *notices) dead(s *subscriber, about *notice) {
 	n.note(s, func(a *account) {
 		if a.letters.count == 0 {
-			a.letters.first = f.first
+			a.letters.first = about.first
 		}
-		a.letters.last, a.letters.reason, a.letters.attempts = f.last, f.reason, f.attempts
-		a.letters.count += f.count
+		a.letters.last, a.letters.reason, a.letters.attempts = about.last, about.reason, about.attempts
+		a.letters.count += about.count
 	})
 }
 
@@ -128,11 +130,10 @@ func (n *notices) note(s *subscriber, change func(*account)) {
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	a := n.accounts[s]
-	if a == nil {
-		a = &account{owner: s, event: s.sub.Event, socket: s.sub.Socket.String(), told: EventUp, state: EventUp}
-		n.accounts[s] = a
+	if s.account == nil {
+		s.account = &account{owner: s, sub: s.sub, told: EventUp, state: EventUp}
 	}
+	a := s.account
 	change(a)
 	if !a.waiting {
 		a.waiting = true
@@ -145,12 +146,9 @@ func (n *notices) note(s *subscriber, change func(*account)) {
 func (n *notices) forget(s *subscriber) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if a := n.accounts[s]; a != nil {
-		a.forgotten = true
-		a.state = a.told
-		if !a.waiting {
-			delete(n.accounts, s)
-		}
+	if s.account != nil {
+		s.account.state = s.account.told
+		s.account = nil
 	}
 }
 
@@ -186,7 +184,7 @@ func (n *notices) tell(a *account) {
 	state, stateOf, letters := a.state, a.stateOf, a.letters
 	changed := state != a.told
 	a.told = state
-	a.letters = failed{}
+	a.letters = notice{}
 	n.mu.Unlock()
 	if changed {
 		n.raiseAbout(a, state, &stateOf)
@@ -206,23 +204,23 @@ func (n *notices) rest(a *account) {
 	case n.ctx.Err() != nil:
 	case a.waiting:
 		n.dueLocked(a)
-	case a.forgotten || a.state == EventUp:
-		delete(n.accounts, a.owner)
+	case a.state == EventUp && a.owner.account == a:
+		a.owner.account = nil
 	}
 }
 
-func (n *notices) raiseAbout(a *account, event string, f *failed) {
+func (n *notices) raiseAbout(a *account, event string, about *notice) {
 	_, err := n.raise(n.ctx, event,
-		evid.String("event", a.event),
-		evid.String("socket", a.socket),
-		evid.String("reason", f.reason),
-		evid.Int("attempts", int64(f.attempts)),
-		evid.Int("count", int64(f.count)),
-		evid.String("first_id", idText(f.first)),
-		evid.String("last_id", idText(f.last)),
+		evid.String("event", a.sub.Event),
+		evid.String("socket", a.sub.Socket.String()),
+		evid.String("reason", about.reason),
+		evid.Int("attempts", int64(about.attempts)),
+		evid.Int("count", int64(about.count)),
+		evid.String("first_id", idText(about.first)),
+		evid.String("last_id", idText(about.last)),
 	)
 	if err != nil && !errors.Is(err, evid.ErrNoSubscribers) && !errors.Is(err, evid.ErrClosed) {
-		n.log.Warn("raise event about a subscriber", "event", event, "about", a.event, "socket", a.socket, "err", err)
+		n.log.Warn("raise event about a subscriber", "event", event, "about", a.sub.Event, "socket", a.sub.Socket, "err", err)
 	}
 }
 

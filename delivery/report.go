@@ -34,7 +34,7 @@ func (s *subscriber) report(item *evid.Item) {
 	case evid.Delivered, evid.Unconfirmed:
 		s.reportDelivered(item)
 	case evid.Gone:
-		s.lane.engine.log.Info("subscriber dismissed: it answered that it is gone", "event", item.Event.Name, "socket", item.Socket)
+		s.engine.log.Info("subscriber dismissed: it answered that it is gone", "event", item.Event.Name, "socket", item.Socket)
 	case evid.Retry, evid.Rejected:
 		s.reportFailure(item)
 		s.reportSilence(item)
@@ -48,7 +48,7 @@ func (s *subscriber) reportDelivered(item *evid.Item) {
 		return
 	}
 	if s.record.failure != (failure{}) {
-		s.lane.engine.log.Info("delivered again", "event", item.Event.Name, "socket", item.Socket, "failures", s.record.failures)
+		s.engine.log.Info("delivered again", "event", item.Event.Name, "socket", item.Socket, "failures", s.record.failures)
 	}
 	if time.Since(s.record.logged) >= logInterval {
 		s.record = nil
@@ -65,7 +65,7 @@ func (s *subscriber) reportFailure(item *evid.Item) {
 	s.record.failures++
 	if f := (failure{r.Verdict, r.Blame, r.Code}); f != s.record.failure && time.Since(s.record.logged) >= logInterval {
 		s.record.failure, s.record.logged = f, time.Now()
-		s.lane.engine.log.Warn("event not delivered", "event", item.Event.Name, "socket", item.Socket,
+		s.engine.log.Warn("event not delivered", "event", item.Event.Name, "socket", item.Socket,
 			"id", item.Event.ID, "attempt", item.Attempt, "verdict", r.Verdict, "blame", r.Blame, "reason", r.Detail)
 	}
 }
@@ -78,7 +78,7 @@ func (s *subscriber) reportSilence(item *evid.Item) {
 		return
 	}
 	if s.record.silent++; s.record.silent == enough {
-		s.lane.engine.log.Warn("no byte of reply to 3 calls: if this receiver never answers, subscribe it with confirm=0",
+		s.engine.log.Warn("no byte of reply to 3 calls: if this receiver never answers, subscribe it with confirm=0",
 			"event", item.Event.Name, "socket", item.Socket)
 	}
 }
@@ -89,19 +89,19 @@ func (s *subscriber) reportLost(lost *evid.DeadLetter) {
 	if lost.Count == 0 {
 		return
 	}
-	e := s.lane.engine
+	e := s.engine
 	if s.lost == 0 {
 		e.log.Warn("events dropped: the subscriber is too far behind", "event", lost.Event, "socket", lost.Socket)
 	}
 	s.lost += lost.Count
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	s.deadLocked(&failed{lost.FirstID, lost.LastID, lost.Reason, 0, lost.Count})
+	s.deadLocked(&notice{lost.FirstID, lost.LastID, lost.Reason, 0, lost.Count})
 }
 
 func (s *subscriber) reportCaughtUp(sub *evid.Subscription) {
 	if s.lost > 0 {
-		s.lane.engine.log.Warn("the subscriber has caught up", "event", sub.Event, "socket", sub.Socket, "dropped", s.lost)
+		s.engine.log.Warn("the subscriber has caught up", "event", sub.Event, "socket", sub.Socket, "dropped", s.lost)
 		s.lost = 0
 	}
 }

@@ -7,7 +7,7 @@ import (
 )
 
 const (
-	// scarcityPause is how long a lane waits that found no file descriptor free.
+	// scarcityPause is how long a lane waits that found nothing to connect with.
 	scarcityPause = 100 * time.Millisecond
 	// scarcityInterval is the time between two lines about that in the log.
 	scarcityInterval = time.Minute
@@ -25,16 +25,16 @@ func defaultMaxConnections() int {
 	return max(int(limit.Cur)-reservedFiles, int(limit.Cur)/2)
 }
 
-// scarceLocked is told that there was no file descriptor for a lane. The longest
+// scarceLocked is told that a lane has to wait for a file descriptor. The longest
 // idle connection closes, and the lane tries again; nobody is to blame.
 func (e *Engine) scarceLocked(l *lane) {
-	if longest := e.lingering.first; longest != nil {
-		longest.retireLocked()
+	if longest := e.idle.first; longest != nil {
+		longest.disconnectLocked()
 	}
-	l.stallLocked(scarcityPause)
+	l.stallLocked()
 	if now := e.now(); now-e.scarcity >= scarcityInterval {
 		e.scarcity = now
-		e.log.Error("no file descriptor is free: the limit of open files is too low for so many destinations",
-			"destinations", len(e.lanes), "connected", e.open)
+		e.log.Error("too few file descriptors for so many destinations: raise the limit of open files",
+			"destinations", len(e.lanes), "connected", e.connected, "most", e.maxConnections)
 	}
 }

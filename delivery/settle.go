@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/evid/evid"
@@ -16,63 +17,64 @@ func (s *subscriber) settleLocked(batch *queue.Batch, item *evid.Item, o *queue.
 		s.lane.answeredLocked()
 	}
 	switch r.Verdict {
-	case evid.NotSent:
+	case evid.NotSent, evid.Gone: // the rest is not attempted; see dismiss
+		return
+	case evid.Retry:
+		s.lastError = r.Detail
+		s.retryLocked(batch, item, o)
+		return
 	case evid.Delivered, evid.Unconfirmed:
 		o.Fate, o.Unconfirmed, o.Odd = queue.Delivered, r.Verdict == evid.Unconfirmed, r.Odd
 		s.lastSuccess = time.Now().UnixNano()
 		s.upLocked(item)
+		s.forgetTries(item.Event.ID)
 	case evid.Rejected:
 		s.lastError = r.Detail
-		s.buryLocked(item, o)
-	case evid.Retry:
-		s.lastError = r.Detail
-		s.failLocked(batch, item, o)
-	case evid.Gone: // see dismiss
+		s.upLocked(item) // it answers as it should
+		s.buryLocked(batch, item, o)
 	}
-	if !failed && r.Verdict != evid.Retry {
-		s.trouble, s.tries = nil, nil
+	if !failed {
+		s.backoff = nil
 	}
 }
 
-// answeredLocked says that the destination lives.
-func (l *lane) answeredLocked() {
-	l.unanswered = nil
-	if l.trouble != nil {
-		l.trouble.endLocked(l.engine, true)
-		l.trouble = nil
-	}
-}
-
-// failLocked says what becomes of an event whose attempt failed, and who pauses.
-func (s *subscriber) failLocked(batch *queue.Batch, item *evid.Item, o *queue.Outcome) {
-	r := &item.Result
+// retryLocked says what becomes of an event whose attempt failed, and who pauses.
+func (s *subscriber) retryLocked(batch *queue.Batch, item *evid.Item, o *queue.Outcome) {
 	policy := evid.PolicyOf(item.Socket)
-	blame := s.blameLocked(r)
-	unanswered := r.Sent && !r.Answered
-	if !batch.Replay {
-		s.triedLocked(item, blame == evid.TheEvent || unanswered)
-	}
+	blame := s.blameLocked(&item.Result)
 	switch {
-	case batch.Sync, // the raiser knows
-		batch.Replay && (blame == evid.TheEvent || blame == evid.TheSubscriber),
-		s.tries != nil && s.tries.id == item.Event.ID && s.tries.counted >= policy.MaxAttempts,
-		!batch.Replay && time.Since(item.Event.Time) >= policy.MaxAge:
-		s.buryLocked(item, o)
+	case batch.Replay:
+		s.replayFailedLocked(batch, item, o, blame)
+	case batch.Sync || s.triedLocked(item, blame, &policy): // with the first the raiser knows
+		s.buryLocked(batch, item, o)
 	default:
 		o.Retried = true
 	}
-	failed := failed{item.Event.ID, item.Event.ID, r.Detail, 1, 1}
+	about := aboutEvent(item, item.Result.Detail)
 	switch blame {
 	case evid.TheDestination:
-		s.downLocked(&failed)
-		s.lane.failLocked(policy, r.After, &failed)
+		s.downLocked(about)
+		s.lane.failLocked(&policy, item.Result.After, about.reason)
 	case evid.TheSubscriber:
-		s.downLocked(&failed)
-		s.pauseLocked(policy, r.After, batch.Sync)
+		s.downLocked(about)
+		s.pauseLocked(&policy, item.Result.After)
 	case evid.TheEvent:
-		s.pauseLocked(policy, r.After, o.Fate == queue.Dead)
+		if o.Fate != queue.Dead { // else it is out of the way
+			s.pauseLocked(&policy, item.Result.After)
+		}
+	case evid.TheProcess:
+		s.engine.scarceLocked(s.lane)
 	case evid.NoOne:
-		s.lane.engine.scarceLocked(s.lane)
+		s.lane.stallLocked()
+	}
+}
+
+// replayFailedLocked says what becomes of a dead letter that could not be
+// delivered: it stays one. If that is because of the event, others can be tried.
+func (s *subscriber) replayFailedLocked(batch *queue.Batch, item *evid.Item, o *queue.Outcome, blame evid.Blame) {
+	s.buryLocked(batch, item, o)
+	if blame != evid.TheEvent {
+		o.Fate, o.Retried = queue.Waits, true
 	}
 }
 
@@ -91,40 +93,59 @@ func (s *subscriber) blameLocked(r *evid.Result) evid.Blame {
 	return r.Blame
 }
 
-// triedLocked counts a failed attempt at the event that comes next. Of several in
-// one call it is the first.
-func (s *subscriber) triedLocked(item *evid.Item, counts bool) {
-	if s.tries == nil {
-		s.tries = &tries{id: item.Event.ID, first: time.Now()}
+// triedLocked counts a failed attempt at an event, and reports whether it was the
+// last.
+func (s *subscriber) triedLocked(item *evid.Item, blame evid.Blame, policy *evid.Policy) (last bool) {
+	t := s.triesAt(item.Event.ID)
+	if t == nil {
+		s.tries = append(s.tries, tries{id: item.Event.ID, first: time.Now()})
+		t = &s.tries[len(s.tries)-1]
 	}
-	if s.tries.id != item.Event.ID {
+	t.attempts++
+	if blame == evid.TheEvent || item.Result.Sent && !item.Result.Answered {
+		t.counted++
+	}
+	return t.counted >= policy.MaxAttempts || time.Since(item.Event.Time) >= policy.MaxAge
+}
+
+// forgetTries forgets the attempts at an event that is done with.
+func (s *subscriber) forgetTries(id evid.ID) {
+	if s.tries == nil {
 		return
 	}
-	s.tries.attempts++
-	if counts {
-		s.tries.counted++
+	s.tries = slices.DeleteFunc(s.tries, func(t tries) bool { return t.id == id })
+	if len(s.tries) == 0 {
+		s.tries = nil
+	}
+}
+
+// forgetTriesBefore forgets the attempts at events that were dropped.
+func (s *subscriber) forgetTriesBefore(id evid.ID) {
+	for len(s.tries) > 0 && s.tries[0].id.Compare(id) < 0 {
+		s.tries = s.tries[1:]
 	}
 }
 
 // buryLocked gives an event up after an attempt.
-func (s *subscriber) buryLocked(item *evid.Item, o *queue.Outcome) {
-	*o = queue.Outcome{Fate: queue.Dead, Reason: item.Result.Detail, Attempts: 1, Last: time.Now()}
-	o.First = o.Last
-	if t := s.tries; t != nil && t.id == item.Event.ID {
-		if item.Result.Verdict == evid.Rejected {
-			t.attempts++ // this one
-		}
+func (s *subscriber) buryLocked(batch *queue.Batch, item *evid.Item, o *queue.Outcome) {
+	now := time.Now()
+	*o = queue.Outcome{Fate: queue.Dead, Reason: item.Result.Detail, Attempts: 1, First: now, Last: now}
+	if t := s.triesAt(item.Event.ID); t != nil && !batch.Replay {
 		o.Attempts, o.First = t.attempts, t.first
-		s.tries = nil
+		if item.Result.Verdict == evid.Rejected {
+			o.Attempts++ // this one
+		}
+		s.forgetTries(item.Event.ID)
 	}
-	s.deadLocked(&failed{item.Event.ID, item.Event.ID, o.Reason, o.Attempts, 1})
+	about := aboutEvent(item, o.Reason)
+	about.attempts = o.Attempts
+	s.deadLocked(about)
 }
 
 // expired gives up an event that is too old, without another attempt.
 func (s *subscriber) expired(event *evid.Event, maxAge time.Duration, o *queue.Outcome) {
-	e := s.lane.engine
-	e.mu.Lock()
-	defer e.mu.Unlock()
+	s.engine.mu.Lock()
+	defer s.engine.mu.Unlock()
 	now := time.Now()
 	*o = queue.Outcome{
 		Fate: queue.Dead, First: now, Last: now,
@@ -133,39 +154,33 @@ func (s *subscriber) expired(event *evid.Event, maxAge time.Duration, o *queue.O
 	if s.lastError != "" {
 		o.Reason += ": " + s.lastError
 	}
-	if t := s.tries; t != nil && t.id == event.ID {
+	if t := s.triesAt(event.ID); t != nil {
 		o.Attempts, o.First = t.attempts, t.first
-		s.tries = nil
+		s.forgetTries(event.ID)
 	}
-	s.deadLocked(&failed{event.ID, event.ID, o.Reason, o.Attempts, 1})
+	s.deadLocked(&notice{event.ID, event.ID, o.Reason, o.Attempts, 1})
 }
 
-// pauseLocked makes the subscriber pause, but for one of whom nothing waits, or
-// whose event is out of the way: then the next may be tried.
-func (s *subscriber) pauseLocked(policy evid.Policy, atLeast time.Duration, goesOn bool) {
-	if goesOn {
-		s.trouble = nil
-		return
+// pauseLocked makes the subscriber pause.
+func (s *subscriber) pauseLocked(policy *evid.Policy, atLeast time.Duration) {
+	if s.backoff == nil {
+		s.backoff = new(backoff)
 	}
-	if s.trouble == nil {
-		s.trouble = new(trouble)
-	}
-	if !s.trouble.paused() {
-		s.trouble.pauseLocked(s.lane.engine, policy, atLeast, s.resume)
+	if !s.backoff.pauses() {
+		s.backoff.failLocked(s.engine, policy, atLeast, s.resume)
 	}
 }
 
 // dismiss ends the subscription of a subscriber that answered that it is gone. What
 // waits for it is abandoned by the queue, unless it has subscribed again since.
 func (s *subscriber) dismiss(batch *queue.Batch, item *evid.Item, o *queue.Outcome) {
-	e := s.lane.engine
 	err := batch.Subscription.Dismiss()
 	if err == nil {
 		return
 	}
-	e.log.Error("dismiss subscriber", "event", item.Event.Name, "socket", item.Socket, "err", err)
-	e.mu.Lock()
-	defer e.mu.Unlock()
+	s.engine.log.Error("dismiss subscriber", "event", item.Event.Name, "socket", item.Socket, "err", err)
+	s.engine.mu.Lock()
+	defer s.engine.mu.Unlock()
 	item.Result.Detail = "it answered that it is gone, and could not be unsubscribed: " + err.Error()
-	s.buryLocked(item, o) // not again and again
+	s.buryLocked(batch, item, o) // not again and again
 }

@@ -8,26 +8,30 @@ import (
 )
 
 // A subscriber is the engine's side of a cursor. The engine's lock guards it, but
-// for the record, which is of the worker that serves it.
+// for what belongs to the worker that serves it.
 type subscriber struct {
 	link   links[subscriber]
+	engine *Engine
 	cursor *queue.Cursor
 	sub    *evid.Subscription // as it is now
 	lane   *lane
 	worker *worker // serving: who does
 
 	state     state
+	raising   bool // ready: a raiser waits for it
 	woken     bool // serving: more has come since
-	moves     bool // serving: it has other options by now, maybe for another lane
+	renewed   bool // serving: it has subscribed again since
 	discarded bool // serving: it has unsubscribed, what is handed out is not wanted
 	detached  bool // it is no more
 	down      bool // who watches it was told so
 
-	trouble     *trouble // of this subscriber; nil: none
-	tries       *tries   // at the event that comes next; nil: none has failed
+	backoff     *backoff // of this subscriber; nil: all is well
+	tries       []tries  // at the events that failed and come again
 	lastError   string   // of the last attempt that failed
 	lastSuccess int64    // in nanoseconds of Unix time; 0: never
+	account     *account // what was told of it; see notices
 
+	// Of the worker.
 	record *record // what was logged of it; nil: nothing that matters now
 	lost   uint64  // events lost since it has fallen behind
 }
@@ -40,7 +44,7 @@ func (s *subscriber) links() *links[subscriber] { return &s.link }
 type state uint8
 
 const (
-	idle    state = iota // the queue has nothing for it
+	resting state = iota // the queue has nothing for it
 	ready                // in its lane's line
 	serving              // with a worker
 	paused               // waits for the end of a pause of its own
@@ -54,27 +58,27 @@ type tries struct {
 	first    time.Time
 }
 
-// attemptsOf returns how many attempts at an event have failed.
-func (s *subscriber) attemptsOf(id evid.ID) int {
-	if s.tries == nil || s.tries.id != id {
-		return 0
+// triesAt returns the failed attempts at an event; nil: there are none.
+func (s *subscriber) triesAt(id evid.ID) *tries {
+	for i := range s.tries {
+		if s.tries[i].id == id {
+			return &s.tries[i]
+		}
 	}
-	return s.tries.attempts
+	return nil
 }
 
-// wakeLocked is told that events wait for a subscriber that had nothing to do. A
-// raise that waits for an attempt does not wait for the end of the lane's pause.
+// wakeLocked is told that events wait. With a synchronous subscriber a raiser waits
+// for it: that is not held up by a pause.
 func (s *subscriber) wakeLocked() {
-	switch l := s.lane; {
+	switch {
 	case s.state == serving:
 		s.woken = true
-	case s.trouble.paused():
+	case s.sub.Sync:
+		s.hurryLocked()
+	case s.backoff.pauses():
 		s.state = paused
-		l.paused.push(s)
-	case s.sub.Sync && l.trouble.paused():
-		s.state = ready
-		l.ready.pushFront(s)
-		l.resumeLocked(true)
+		s.lane.paused.push(s)
 	default:
 		s.readyLocked()
 	}
@@ -85,10 +89,20 @@ func (s *subscriber) readyLocked() {
 	l := s.lane
 	s.state = ready
 	l.ready.push(s)
-	if l.trouble.paused() && l.trouble.failures > 0 {
-		s.downLocked(&l.trouble.failed)
+	if l.backoff.pauses() && l.backoff.failures > 0 {
+		s.downLocked(&notice{reason: l.backoff.reason})
 	}
 	l.scheduleLocked()
+}
+
+// hurryLocked puts the subscriber, for which a raiser waits, before all others.
+func (s *subscriber) hurryLocked() {
+	s.backoff.endLocked(s.engine, true)
+	s.state = ready
+	s.raising = true
+	s.lane.raising++
+	s.lane.ready.pushFront(s)
+	s.lane.scheduleLocked()
 }
 
 // outLocked takes the subscriber out of the chain it is in.
@@ -96,24 +110,34 @@ func (s *subscriber) outLocked() {
 	switch s.state {
 	case ready:
 		s.lane.ready.remove(s)
+		if s.raising {
+			s.raising = false
+			s.lane.raising--
+		}
+		s.lane.scheduleLocked() // there may be nothing to do for it now
 	case paused:
 		s.lane.paused.remove(s)
-	case idle, serving:
+	case resting, serving:
 	}
 }
 
 // Renew implements [queue.Reader]. Who subscribes again is alive: pauses end.
 func (s *subscriber) Renew(sub *evid.Subscription) {
-	e := s.lane.engine
+	e := s.engine
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	s.moves = s.moves || sub.Socket != s.sub.Socket
 	s.sub = sub
-	s.trouble.endLocked(e, true)
+	s.renewed = true
+	s.backoff.endLocked(e, true)
 	if s.state != serving {
+		hurries := s.raising
 		s.outLocked()
 		s.relocateLocked()
-		if s.state != idle {
+		switch {
+		case s.state == resting:
+		case hurries:
+			s.hurryLocked()
+		default:
 			s.readyLocked()
 		}
 	}
@@ -124,20 +148,19 @@ func (s *subscriber) Renew(sub *evid.Subscription) {
 // relocateLocked moves the subscriber, which is in no chain, to the lane that its
 // options ask for.
 func (s *subscriber) relocateLocked() {
-	if !s.moves {
+	if !s.renewed {
 		return
 	}
-	s.moves = false
+	s.renewed = false
 	from := s.lane
-	s.lane = from.engine.joinLocked(s.sub)
-	from.leaveLocked()
+	s.lane = s.engine.joinLocked(s.sub)
+	from.leaveLocked(s)
 }
 
 // Discard implements [queue.Reader].
 func (s *subscriber) Discard() {
-	e := s.lane.engine
-	e.mu.Lock()
-	defer e.mu.Unlock()
+	s.engine.mu.Lock()
+	defer s.engine.mu.Unlock()
 	s.discarded = true
 	if s.worker != nil {
 		s.worker.cutLocked()
@@ -146,52 +169,49 @@ func (s *subscriber) Discard() {
 
 // Detach implements [queue.Reader].
 func (s *subscriber) Detach() {
-	l := s.lane
-	e := l.engine
+	e := s.engine
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	s.outLocked()
 	s.detached = true
-	s.trouble.endLocked(e, true)
-	if l.unanswered == s {
-		l.unanswered = nil
-	}
+	s.backoff.endLocked(e, true)
 	e.notices.forget(s)
-	l.leaveLocked()
+	s.lane.leaveLocked(s)
 }
 
 // Report implements [queue.Reader].
 func (s *subscriber) Report(status *evid.Status) {
-	e := s.lane.engine
+	e := s.engine
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	status.LastError = s.lastError
 	if s.lastSuccess != 0 {
 		status.LastSuccess = time.Unix(0, s.lastSuccess)
 	}
-	pause := s.trouble
-	if !pause.paused() {
-		pause = s.lane.trouble
-	}
-	if pause.paused() {
-		status.NextAttempt = e.began.Add(pause.until)
+	for _, b := range []*backoff{s.lane.backoff, s.backoff} {
+		if b.pauses() && b.failures > 0 {
+			status.NextAttempt = e.began.Add(b.until)
+		}
 	}
 	switch {
 	case s.down:
 		status.State = evid.Down
-	case s.tries != nil:
+	case len(s.tries) > 0:
 		status.State = evid.Retrying
 	}
 }
 
 // resume ends a pause whose time has come.
 func (s *subscriber) resume() {
-	e := s.lane.engine
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if s.trouble.endLocked(e, false) && s.state == paused {
+	s.engine.mu.Lock()
+	defer s.engine.mu.Unlock()
+	s.resumeLocked(false)
+	s.engine.dispatchLocked()
+}
+
+func (s *subscriber) resumeLocked(early bool) {
+	if s.backoff.endLocked(s.engine, early) && s.state == paused {
 		s.outLocked()
 		s.readyLocked()
-		e.dispatchLocked()
 	}
 }

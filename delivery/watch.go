@@ -12,6 +12,8 @@ const (
 	// linger is how long a connection stays when nothing waits: short enough for
 	// servers that serve one connection at a time.
 	linger = 500 * time.Millisecond
+	// lookInterval is the least time between two looks.
+	lookInterval = 5 * time.Millisecond
 )
 
 // The watch looks after calls that last, lanes that wait for a worker, and
@@ -21,6 +23,7 @@ type watch struct {
 	engine *Engine
 	timer  *time.Timer
 	due    time.Duration // when the timer ends; never: it does not run
+	looked time.Duration // when it last has
 
 	// The calls under way, the oldest first: those that have just begun, those that
 	// wait for their peer, and those that have outlasted the patience of others.
@@ -54,12 +57,22 @@ func (w *watch) armLocked() {
 	if first := w.waiting.first; first != nil {
 		due = min(due, first.since+patience)
 	}
-	if first := e.lingering.first; first != nil {
+	if first := e.idle.first; first != nil {
 		due = min(due, first.since+linger)
 	}
+	due = max(due, w.looked+lookInterval)
 	if due < w.due && !e.closed {
 		w.due = due
 		w.timer.Reset(due - e.now())
+	}
+}
+
+// eachLocked calls do for each call under way.
+func (w *watch) eachLocked(do func(*worker)) {
+	for _, calls := range []*workers{&w.fresh, &w.waiting, &w.late} {
+		for call := calls.first; call != nil; call = call.links().next {
+			do(call)
+		}
 	}
 }
 
@@ -72,21 +85,42 @@ func (w *watch) look() {
 		return
 	}
 	now := e.now()
-	w.due = never
-	for call := w.fresh.first; call != nil && now-call.since >= peerTime; call = w.fresh.first {
-		call.moveLocked(&w.waiting)
+	span := now - w.looked
+	w.due, w.looked = never, now
+	quick, slow := isFullSpeed(e.crew.ended.quick, span), isFullSpeed(e.crew.ended.slow, span)
+	e.crew.ended.quick, e.crew.ended.slow = 0, 0
+	for call := w.fresh.first; call != nil && now-call.since >= peerTime; {
+		next := call.links().next
+		switch {
+		case now-call.since >= patience:
+			call.lateLocked()
+		case call.slow && !slow || !call.slow && !quick:
+			call.moveLocked(&w.waiting)
+		}
+		call = next
 	}
 	for call := w.waiting.first; call != nil && now-call.since >= patience; call = w.waiting.first {
-		call.moveLocked(&w.late)
-		call.lane.late++
-		call.cutLocked()
-		call.lane.scheduleLocked()
+		call.lateLocked()
 	}
-	for l := e.lingering.first; l != nil && now-l.since >= linger; l = e.lingering.first {
-		l.retireLocked()
+	for l := e.idle.first; l != nil && now-l.since >= linger; l = e.idle.first {
+		l.disconnectLocked()
 	}
-	if e.crew.isLateLocked(now) {
-		e.crew.extra += handOffStep
+	if e.crew.isOverdueLocked(now) && !slow && !quick {
+		e.crew.extra += e.crew.limits.handOff
 	}
 	e.dispatchLocked()
+}
+
+// lateLocked says that others need not wait for a call any longer.
+func (call *worker) lateLocked() {
+	call.moveLocked(&call.engine.watch.late)
+	call.lane.late++
+	call.cutLocked()
+	call.lane.scheduleLocked()
+}
+
+// isFullSpeed reports whether so many turns in that time are as many as this
+// machine can do, about.
+func isFullSpeed(turns int, in time.Duration) bool {
+	return turns > 0 && turns >= fullSpeed*int(in/time.Millisecond)
 }

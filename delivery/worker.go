@@ -19,26 +19,27 @@ const (
 )
 
 // A worker is a goroutine that serves lanes, one after the other, until none waits
-// for one. What it has is its own; what the watch looks at is guarded by the
-// engine's lock.
+// for one. What the watch looks at is guarded by the engine's lock, the rest is its
+// own.
 type worker struct {
 	link   links[worker]
 	engine *Engine
 	run    func() // work, made once so that starting it allocates nothing
 
-	lane   *lane
-	sub    *subscriber   // nil: the connections of the lane are to be closed
-	conn   evid.Lane     // for the call
-	probe  bool          // one event only: the last attempt has failed
-	phase  *workers      // the chain of calls that it is in; nil: no call is under way
-	since  time.Duration // when the call began
-	busy   bool          // it counts as busy
-	slow   bool          // of these: the lane was not quick when it was taken
-	cut    bool          // the connection was closed to end the call
+	lane  *lane
+	sub   *subscriber   // nil: connections are to be closed
+	conn  evid.Lane     // for the call
+	close []evid.Lane   // the connections to close
+	probe bool          // one event only: the last attempt has failed
+	phase *workers      // the chain of calls that it is in; nil: no call is under way
+	since time.Duration // when the call began
+	slow  bool          // the lane was not known to be quick when it was taken
+	cut   bool          // the connection was closed to end the call
+
 	called bool          // there was a call in this turn
 	lasted time.Duration // the longest of these
+	left   queue.Left    // when the turn is over
 
-	more     bool // events wait when the turn is over
 	events   []*evid.Event
 	items    []evid.Item
 	outcomes []queue.Outcome
@@ -49,46 +50,31 @@ func (w *worker) links() *links[worker] { return &w.link }
 // takeLocked gives the worker the next thing to do for a lane.
 func (w *worker) takeLocked(l *lane) {
 	w.lane = l
-	l.calls++
-	w.slow = !l.quick
-	w.countLocked(true)
-	if l.idling && (l.ready.len == 0 || l.trouble.paused()) {
+	w.slow = l.pace != quick
+	w.busyLocked(1)
+	if w.sub = l.nextLocked(); w.sub == nil {
+		l.calls++
+		w.close = l.resting
 		return
 	}
-	l.idling = false
-	w.sub = l.ready.pop()
-	w.sub.state, w.sub.discarded = serving, false
-	w.sub.worker = w
-	w.conn = l.connectionLocked(w.sub.sub)
-	w.probe = l.trouble != nil || w.sub.trouble != nil
+	w.sub.state, w.sub.discarded, w.sub.worker = serving, false, w
+	w.conn = l.connectLocked(w.sub.sub)
+	w.probe = l.backoff != nil || w.sub.backoff != nil
+	l.calls++
 	l.scheduleLocked() // there may be work for another
 }
 
-// makeRoom makes room for so many events.
-func (w *worker) makeRoom(n int) {
-	if len(w.events) < n {
-		w.events, w.items, w.outcomes = make([]*evid.Event, n), make([]evid.Item, n), make([]queue.Outcome, n)
-	}
-}
-
-// countLocked counts the worker as busy or not.
-func (w *worker) countLocked(busy bool) {
-	if busy == w.busy {
-		return
-	}
-	w.busy = busy
-	n := 1
-	if !busy {
-		n = -1
-	}
-	w.engine.crew.busy += n
+// busyLocked counts the worker as busy, or (n is -1) not.
+func (w *worker) busyLocked(n int) {
 	if w.slow {
 		w.engine.crew.busySlow += n
 	}
 }
 
-// moveLocked puts the call under way into another chain of the watch.
+// moveLocked puts the call under way into another chain of the watch. Who waits
+// for its peer is not busy.
 func (w *worker) moveLocked(to *workers) {
+	wasBusy := w.isBusyLocked()
 	if w.phase != nil {
 		w.phase.remove(w)
 	}
@@ -96,36 +82,34 @@ func (w *worker) moveLocked(to *workers) {
 	if to != nil {
 		to.push(w)
 	}
-	w.countLocked(to == nil || to == &w.engine.watch.fresh)
+	switch isBusy := w.isBusyLocked(); {
+	case isBusy && !wasBusy:
+		w.busyLocked(1)
+	case wasBusy && !isBusy:
+		w.busyLocked(-1)
+	}
 }
+
+func (w *worker) isBusyLocked() bool { return w.phase == nil || w.phase == &w.engine.watch.fresh }
 
 // cutLocked ends the call if it is late and its subscriber has unsubscribed.
 func (w *worker) cutLocked() {
 	if w.phase == &w.engine.watch.late && w.sub.discarded && !w.cut {
 		w.cut = true
-		conn := w.conn
-		w.engine.goroutines.Go(func() { conn.Close() })
+		w.engine.closeConnection(w.conn)
 	}
 }
 
 func (w *worker) work() {
 	defer w.engine.goroutines.Done()
-	for {
-		if w.sub == nil {
-			w.idle()
-		} else {
+	for more := true; more; more = w.next() {
+		if w.sub != nil {
 			w.serve()
+			continue
 		}
-		if !w.next() {
-			return
+		for _, conn := range w.close {
+			conn.Idle()
 		}
-	}
-}
-
-// idle closes the connections of a lane.
-func (w *worker) idle() {
-	for _, conn := range w.lane.resting { // nobody else has them meanwhile
-		conn.Idle()
 	}
 }
 
@@ -138,24 +122,23 @@ func (w *worker) next() bool {
 	l := w.lane
 	l.calls--
 	if w.sub == nil {
-		l.idledLocked()
+		l.closedLocked()
 	} else {
 		w.endTurnLocked()
 	}
-	w.countLocked(false)
-	w.lane, w.sub, w.conn, w.cut, w.called, w.lasted = nil, nil, nil, false, false, 0
+	w.busyLocked(-1)
+	e.crew.endedLocked(w.slow)
+	w.lane, w.sub, w.conn, w.close, w.cut, w.called, w.lasted = nil, nil, nil, nil, false, false, 0
 	e.crew.workers--
 	l.goLocked()
 	l.scheduleLocked()
-	if !e.closed {
-		if l := e.crew.popLocked(); l != nil {
-			e.crew.workers++
-			w.takeLocked(l)
-			e.dispatchLocked()
-			return true
-		}
+	if next := e.nextLocked(); next != nil {
+		e.crew.workers++
+		w.takeLocked(next)
+		e.dispatchLocked()
+		return true
 	}
-	if len(e.crew.spare) < maxSpare {
+	if len(e.crew.spare) < e.crew.limits.spare {
 		e.crew.spare = append(e.crew.spare, w)
 	}
 	e.watch.armLocked()
@@ -167,27 +150,39 @@ func (w *worker) next() bool {
 func (w *worker) endTurnLocked() {
 	s, l := w.sub, w.lane
 	s.worker = nil
-	s.state = idle
+	s.state = resting
 	if w.called {
-		l.quick = w.lasted < quickTime && l.trouble == nil
+		l.lastedLocked(w.lasted)
 	}
-	if !w.cut {
+	if w.cut {
+		l.countLocked(-1)
+	} else {
 		l.restLocked(w.conn)
 	}
 	if s.detached {
 		return
 	}
+	woken := s.woken
+	s.woken = false
 	s.relocateLocked()
 	switch {
-	case s.woken:
-		s.woken = false
+	case w.left == queue.ARaise:
+		s.hurryLocked()
+	case woken:
 		s.wakeLocked()
-	case !w.more:
-	case s.trouble.paused():
+	case w.left == queue.Nothing:
+	case s.backoff.pauses():
 		s.state = paused
 		s.lane.paused.push(s)
 	default:
 		s.readyLocked()
+	}
+}
+
+// makeRoom makes room for so many events.
+func (w *worker) makeRoom(n int) {
+	if len(w.events) < n {
+		w.events, w.items, w.outcomes = make([]*evid.Event, n), make([]evid.Item, n), make([]queue.Outcome, n)
 	}
 }
 
@@ -202,23 +197,22 @@ func (w *worker) serve() {
 		}
 		batch := w.sub.cursor.Next(w.events[:limit])
 		w.sub.reportLost(&batch.Lost)
-		w.more = batch.Events > 0
-		if !w.more {
+		w.left = queue.Nothing
+		if batch.Events == 0 {
 			return
 		}
 		goesOn := w.deliver(&batch)
-		w.more = w.sub.cursor.Done(w.events[:batch.Events], w.outcomes[:batch.Events])
+		w.left = w.sub.cursor.Done(w.events[:batch.Events], w.outcomes[:batch.Events])
 		clear(w.events[:batch.Events])
 		clear(w.items[:batch.Events])
-		if !w.more {
+		if w.left == queue.Nothing {
 			w.sub.reportCaughtUp(batch.Subscription)
 		}
-		w.probe = false // that has succeeded, or the turn is over
+		if w.left == queue.Nothing || !goesOn || e.now()-begun >= turnTime || w.yields() {
+			return
+		}
 		if batch.Events == len(w.events) {
 			w.makeRoom(maxTurn)
-		}
-		if !w.more || !goesOn || e.now()-begun >= turnTime || w.yields() {
-			return
 		}
 	}
 }
@@ -235,15 +229,13 @@ func (w *worker) yields() bool {
 func (w *worker) deliver(batch *queue.Batch) (goesOn bool) {
 	n := batch.Events
 	clear(w.outcomes[:n])
-	for i, event := range w.events[:n] {
-		w.items[i] = evid.Item{Event: event}
-	}
+	w.fill(batch)
 	begun := w.engine.now()
 	for done := w.bury(batch); done < n; {
-		if !w.begin(w.items[done:n], batch.Replay) {
+		if !w.begin() {
 			return false
 		}
-		w.conn.Deliver(time.Time{}, w.items[done:n])
+		w.conn.Deliver(w.items[done:n])
 		attempted, failed := w.end(batch, done)
 		for i := done; i < done+attempted; i++ {
 			w.sub.report(&w.items[i])
@@ -252,15 +244,27 @@ func (w *worker) deliver(batch *queue.Batch) (goesOn bool) {
 				return false
 			}
 		}
-		if attempted == 0 {
-			return false
-		}
 		done += attempted
-		if failed || w.engine.now()-begun >= turnTime {
+		if failed || attempted == 0 || w.engine.now()-begun >= turnTime {
 			return false
 		}
+		w.probe = false // that was delivered, or refused for good
 	}
 	return true
+}
+
+// fill makes items of a batch.
+func (w *worker) fill(batch *queue.Batch) {
+	s := w.sub
+	if !batch.Replay {
+		s.forgetTriesBefore(w.events[0].ID)
+	}
+	for i, event := range w.events[:batch.Events] {
+		w.items[i] = evid.Item{Event: event, Socket: batch.Subscription.Socket, Attempt: 1}
+		if t := s.triesAt(event.ID); t != nil && !batch.Replay {
+			w.items[i].Attempt += int32(t.attempts)
+		}
+	}
 }
 
 // bury gives up those at the head of a batch that are too old, and returns how
@@ -278,21 +282,13 @@ func (w *worker) bury(batch *queue.Batch) int {
 
 // begin begins a call. It reports whether there is to be one: the subscriber may
 // have unsubscribed, or have other options by now.
-func (w *worker) begin(items []evid.Item, replay bool) bool {
-	e := w.engine
+func (w *worker) begin() bool {
+	e, s := w.engine, w.sub
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	s := w.sub
-	if e.closed || s.detached || s.discarded || s.moves {
+	if e.closed || s.detached || s.discarded || s.renewed {
 		return false
 	}
-	for i := range items {
-		items[i].Socket, items[i].Attempt = s.sub.Socket, 1
-	}
-	if s.tries != nil && s.tries.id != items[0].Event.ID && !replay {
-		s.tries = nil // that one was dropped
-	}
-	items[0].Attempt += int32(s.attemptsOf(items[0].Event.ID))
 	w.since = e.now()
 	w.moveLocked(&e.watch.fresh)
 	e.watch.armLocked()
@@ -318,6 +314,9 @@ func (w *worker) end(batch *queue.Batch, from int) (attempted int, failed bool) 
 		attempted++
 		s.settleLocked(batch, &w.items[i], &w.outcomes[i], failed)
 		failed = failed || w.items[i].Result.Verdict == evid.Retry
+	}
+	if attempted == 0 && !w.cut && !e.closed && !s.discarded {
+		w.lane.stallLocked() // a lane should not do that; it is not asked again and again
 	}
 	return attempted, failed
 }

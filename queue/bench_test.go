@@ -31,7 +31,7 @@ func (d *drainer) drain() {
 	for _, c := range d.woken {
 		for more := true; more; {
 			n := c.Next(events[:]).Events
-			more = n > 0 && c.Done(events[:n], outcomes[:n])
+			more = n > 0 && c.Done(events[:n], outcomes[:n]) != Nothing
 		}
 	}
 	clear(d.woken)
@@ -161,8 +161,8 @@ func (t *turn) take() {
 	if n := c.Next(t.events[:]).Events; n != turnEvents {
 		t.tb.Fatalf("Next: %d events", n)
 	}
-	if c.Done(t.events[:], t.outcomes[:]) {
-		t.tb.Fatal("Done has said that events wait")
+	if left := c.Done(t.events[:], t.outcomes[:]); left != Nothing {
+		t.tb.Fatalf("Done = %d, want %d", left, Nothing)
 	}
 }
 

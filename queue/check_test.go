@@ -114,29 +114,56 @@ func (h *harness) checkMemory(name string, l *modelList) {
 	}
 }
 
-// checkLetters checks the dead letters: those made are kept, purged, delivered or
-// about to be.
+// checkLetters checks the dead letters: those made are kept, purged or delivered.
 func (h *harness) checkLetters() {
 	h.t.Helper()
 	want := LetterCounts{uint64(len(h.letters.kept)), h.letters.replayed, h.letters.purged}
-	if got := h.DeadLetterCounts(); got != want {
+	got := h.DeadLetterCounts()
+	if got != want {
 		h.fatalf("letter counts (-want +got):\n%s", cmp.Diff(want, got))
 	}
-	replays := 0
-	for _, m := range h.subs() {
-		replays += len(m.replays)
+	// Who was purged on its way and is delivered then counts as both.
+	made := h.Totals().Dead + h.letters.ranges
+	if got.Kept != made-got.Purged-got.Replayed+h.letters.late {
+		h.fatalf("letters: %+v, %d were made and %d delivered after they were purged", got, made, h.letters.late)
 	}
-	if sum := want.Kept + want.Purged + want.Replayed + uint64(replays); sum != h.letters.made {
-		h.fatalf("%d letters of %d: %+v and %d to be replayed", sum, h.letters.made, want, replays)
+	kept := h.kept(evid.DeadLetterFilter{})
+	if !slices.EqualFunc(h.letters.kept, kept, func(m modelLetter, d evid.DeadLetter) bool { return m.number == d.Number }) {
+		h.fatalf("letters kept: %+v, want %+v", kept, h.letters.kept)
 	}
-	got := h.kept(evid.DeadLetterFilter{})
-	if !slices.EqualFunc(h.letters.kept, got, func(m modelLetter, d evid.DeadLetter) bool { return m.number == d.Number }) {
-		h.fatalf("letters kept: %+v, want %+v", got, h.letters.kept)
-	}
-	for i := range got {
-		h.checkLetter(&got[i], h.letters.kept[i])
+	for i := range kept {
+		h.checkLetter(&kept[i], h.letters.kept[i])
 	}
 	checkBytes(h.t, &h.Queue.letters)
+	h.checkReplays()
+}
+
+// checkReplays checks the letters that are to be replayed: those that were not
+// purged are kept, marked, and with one cursor.
+func (h *harness) checkReplays() {
+	h.t.Helper()
+	with := make(map[*letter]bool)
+	for _, m := range h.subs() {
+		var numbers []uint64
+		for _, d := range m.reader.cursor.replays {
+			numbers = append(numbers, d.Number)
+			if with[d] {
+				h.fatalf("letter %d is to be replayed twice", d.Number)
+			}
+			with[d] = true
+		}
+		if !slices.Equal(numbers, m.replays) {
+			h.fatalf("%s of %s has %d to replay, want %d", m.key, m.list.name, numbers, m.replays)
+		}
+		if got := m.reader.cursor.replaying; got != m.replaying {
+			h.fatalf("%s of %s replays %d letters, want %d", m.key, m.list.name, got, m.replaying)
+		}
+	}
+	for _, d := range h.Queue.letters.kept {
+		if d.replaying != with[d] {
+			h.fatalf("letter %d is marked: %t, with a cursor: %t", d.Number, d.replaying, with[d])
+		}
+	}
 }
 
 func (h *harness) checkLetter(d *evid.DeadLetter, want modelLetter) {

@@ -16,7 +16,7 @@ const MaxBatch = 64
 // guarded by the list's lock.
 //
 // One goroutine at a time may have a cursor: the one that was woken, until
-// [Cursor.Next] has nothing for it or [Cursor.Done] says that nothing is left.
+// [Cursor.Next] or [Cursor.Done] say that there is nothing for it.
 type Cursor struct {
 	list   *list
 	reader Reader
@@ -33,8 +33,8 @@ type Cursor struct {
 	handed uint64 // events from pos on that Next has handed out, all of the first span
 	ahead  uint64 // bit n: the event at pos+n is done already, all of the first span
 
-	replays  []*evid.DeadLetter // to be delivered before that
-	replayed bool               // what is handed out are the first of replays
+	replays   []*letter // to be delivered before that
+	replaying int       // how many of them, the first, are handed out; then no event is
 
 	counts  evid.Counts // all but Accepted and Waiting: those are differences
 	passed  uint64      // events accepted in spans that have ended
@@ -130,8 +130,8 @@ func (c *Cursor) closeLocked(why evid.Close) {
 			c.spans = c.spans[:len(c.spans)-1]
 		}
 	}
-	if !c.replayed {
-		c.giveBackLocked()
+	if c.replaying == 0 {
+		c.endReplaysLocked()
 	}
 	switch {
 	case why != evid.Expired:
@@ -150,7 +150,7 @@ func (c *Cursor) discardLocked() {
 	}
 	c.counts.Dropped += missed
 	c.counts.Abandoned += c.waitingLocked(c.handed, c.list.ring.tail) - missed
-	if c.handed > 0 || c.replayed {
+	if c.handed > 0 || c.replaying > 0 {
 		c.reader.Discard()
 	}
 	if c.handed == 0 { // with replays handed out it is 0, too
@@ -254,12 +254,7 @@ func (c *Cursor) Next(events []*evid.Event) Batch {
 	if c.ended {
 		return batch
 	}
-	if len(c.replays) > 0 && c.raise == nil {
-		c.replayed, batch.Replay = true, true
-		for batch.Events < min(len(events), len(c.replays), MaxBatch) {
-			events[batch.Events] = c.replays[batch.Events].Raised
-			batch.Events++
-		}
+	if c.raise == nil && c.replayLocked(events, &batch) {
 		return batch
 	}
 	for n := c.availableLocked(len(events)); batch.Events < n; batch.Events++ {
@@ -309,22 +304,29 @@ type Outcome struct {
 	Fate        Fate
 	Unconfirmed bool // of Delivered
 	Odd         bool // of Delivered
-	Retried     bool // of Waits: an attempt failed
+	Retried     bool // of Waits: an attempt failed; with a replay: there are to be no others now
 
-	// Of Dead.
+	// Of Dead; with a replay, of Retried as well.
 	Reason      string
 	Attempts    int
 	First, Last time.Time // of the attempts
 }
 
-// Done returns what was handed out as events, with an outcome for each. It reports
-// whether events wait; if not the cursor is woken when there are, and until then
-// it may not be called.
-func (c *Cursor) Done(events []*evid.Event, outcomes []Outcome) (more bool) {
+// Left says what a cursor has when something was returned.
+type Left uint8
+
+// What can be left.
+const (
+	Nothing Left = iota // it is woken when there is something, and may not be called until then
+	Events              // events wait
+	ARaise              // an event for which a raiser waits
+)
+
+// Done returns what was handed out as events, with an outcome for each.
+func (c *Cursor) Done(events []*evid.Event, outcomes []Outcome) Left {
 	c.list.mu.Lock()
 	defer c.list.mu.Unlock()
-	if c.replayed {
-		c.replayed = false
+	if c.replaying > 0 {
 		c.replayedLocked(outcomes)
 	} else {
 		c.doneLocked(events, outcomes)
@@ -332,12 +334,14 @@ func (c *Cursor) Done(events []*evid.Event, outcomes []Outcome) (more bool) {
 	c.endLocked()
 	switch {
 	case c.ended:
-		return false
+		return Nothing
+	case c.raise != nil:
+		return ARaise
 	case len(c.replays) > 0 || c.waitingLocked(0, c.list.ring.tail) > 0:
-		return true
+		return Events
 	default:
 		c.parkLocked()
-		return false
+		return Nothing
 	}
 }
 
@@ -416,7 +420,7 @@ func (c *Cursor) unparkLocked() {
 // endLocked ends a cursor that has no more events and is not subscribed, unless
 // some are handed out.
 func (c *Cursor) endLocked() {
-	if c.open || c.ended || c.replayed || len(c.spans) > 0 {
+	if c.open || c.ended || c.replaying > 0 || len(c.spans) > 0 {
 		return
 	}
 	c.ended = true

@@ -26,9 +26,9 @@ func TestNext(t *testing.T) {
 			if batch := reader.next(test.limit); batch.Events != test.want {
 				t.Fatalf("Next = %+v, want %d events", batch, test.want)
 			}
-			more := reader.done(delivered(test.want)...)
+			more := reader.done(delivered(test.want)...) == Events
 			if left := test.waiting - test.want; more != (left > 0) || r.find("E_X").ring.len() != left {
-				t.Errorf("Done = %t with %d in the list, want %d left", more, r.find("E_X").ring.len(), left)
+				t.Errorf("Done: more %t with %d in the list, want %d left", more, r.find("E_X").ring.len(), left)
 			}
 			if c := r.counts("a"); c.Delivered != uint64(test.want) {
 				t.Errorf("counts: %+v, want %d delivered", c, test.want)
@@ -82,8 +82,8 @@ func TestHoles(t *testing.T) {
 						left--
 					}
 				}
-				if !reader.done(turn.fates...) {
-					t.Fatalf("turn %d: Done has said that nothing waits", i)
+				if got := reader.done(turn.fates...); got != Events {
+					t.Fatalf("turn %d: Done = %d, want %d", i, got, Events)
 				}
 				if c := r.counts("a"); c.Waiting != left {
 					t.Errorf("turn %d: counts: %+v, want %d waiting", i, c, left)
@@ -95,6 +95,62 @@ func TestHoles(t *testing.T) {
 				if head := r.find("E_X").ring.head + 1; head != turn.want[0] {
 					t.Errorf("turn %d: kept from event %d on, want %d", i, head, turn.want[0])
 				}
+			}
+		})
+	}
+}
+
+// Done says what is left; a raiser who waits comes before all else.
+func TestLeft(t *testing.T) {
+	raiseSync := func(r *rig) {
+		r.t.Helper()
+		r.openSync("a")
+		if kept, raise, err := r.accept(&evid.Event{Name: "E_X"}); !kept || raise == nil || err != nil {
+			r.t.Fatalf("accept = %t, %v, %v, want somebody to wait for it", kept, raise, err)
+		}
+	}
+	replay := func(r *rig) { r.Replay(evid.DeadLetterFilter{}) }
+	for _, test := range []struct {
+		name string
+		hand func(r *rig) // what is handed out comes of this
+		then func(r *rig) // while it is
+		fate Fate
+		want Left
+	}{
+		{"nothing", nil, nil, Delivered, Nothing},
+		{"it waits", nil, nil, Waits, Events},
+		{"another waits", nil, func(r *rig) { r.raise(1) }, Delivered, Events},
+		{"a dead letter is to be replayed", nil, replay, Delivered, Events},
+		{"a dead letter waits", replay, nil, Waits, Events},
+		{"a dead letter was delivered", replay, nil, Delivered, Nothing},
+		{"an event after a dead letter", replay, func(r *rig) { r.raise(1) }, Delivered, Events},
+		{"a raiser waits", raiseSync, nil, Waits, ARaise},
+		{"a raiser waits, and a dead letter", raiseSync, replay, Waits, ARaise},
+		{"no raiser waits any more", raiseSync, replay, Dead, Events},
+		{"it has expired", nil, func(r *rig) { r.close("a", evid.Expired) }, Waits, Events},
+		{"it has ended", nil, func(r *rig) { r.close("a", evid.Unsubscribed) }, Waits, Nothing},
+		{"a raiser waits for one that has ended", raiseSync, func(r *rig) { r.close("a", evid.Unsubscribed) }, Waits, Nothing},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r := newRig(t, DefaultParams())
+			reader := r.open("a")
+			r.bury(reader, 1)
+			if test.hand == nil {
+				r.raise(1)
+			} else {
+				test.hand(r)
+			}
+			if batch := reader.next(8); batch.Events != 1 {
+				t.Fatalf("Next = %+v, want one event", batch)
+			}
+			if test.then != nil {
+				test.then(r)
+			}
+			if got := reader.done(test.fate); got != test.want {
+				t.Errorf("Done = %d, want %d", got, test.want)
+			}
+			if l := r.find("E_X"); (len(l.parked) == 1) != (test.want == Nothing && !reader.detached) {
+				t.Errorf("%d are parked with %d left, detached: %t", len(l.parked), test.want, reader.detached)
 			}
 		})
 	}
@@ -129,8 +185,8 @@ func TestHandedOutIsNotDropped(t *testing.T) {
 	if c := r.counts("a"); c != (evid.Counts{Accepted: 4, Waiting: 4}) {
 		t.Errorf("counts: %+v, want none dropped", c)
 	}
-	if !reader.done(Delivered, Waits) {
-		t.Error("Done has said that nothing waits")
+	if left := reader.done(Delivered, Waits); left != Events {
+		t.Errorf("Done = %d, want %d", left, Events)
 	}
 	if c := r.counts("a"); c != (evid.Counts{Accepted: 4, Delivered: 1, Dropped: 1, Waiting: 2}) {
 		t.Errorf("counts: %+v, want one dropped", c)

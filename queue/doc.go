@@ -13,5 +13,6 @@
 // raiser is never made to wait. What is in memory is lost when the process ends.
 //
 // What is given up for a subscriber is kept as a dead letter. To replay it its
-// cursor hands it out again, before what waits.
+// cursor hands it out again, before what waits; it stays a dead letter until it is
+// delivered.
 package queue

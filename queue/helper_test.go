@@ -16,12 +16,14 @@ func (s *testSocket) String() string { return s.key }
 
 // A recorder is a Deliverer that notes what it is told.
 type recorder struct {
+	all   []*recordedReader
 	last  *recordedReader // the newest
 	wakes [][]*Cursor     // a call each
 }
 
 func (r *recorder) Attach(c *Cursor, s *evid.Subscription) Reader {
 	r.last = &recordedReader{cursor: c, sub: s}
+	r.all = append(r.all, r.last)
 	return r.last
 }
 
@@ -82,7 +84,7 @@ func (r *recordedReader) next(limit int) Batch {
 }
 
 // done returns what next took, with a fate for each.
-func (r *recordedReader) done(fates ...Fate) (more bool) {
+func (r *recordedReader) done(fates ...Fate) Left {
 	outcomes := make([]Outcome, len(fates))
 	for i, fate := range fates {
 		outcomes[i] = Outcome{Fate: fate}
@@ -93,13 +95,14 @@ func (r *recordedReader) done(fates ...Fate) (more bool) {
 	return r.settle(outcomes...)
 }
 
-func (r *recordedReader) settle(outcomes ...Outcome) (more bool) {
+func (r *recordedReader) settle(outcomes ...Outcome) Left {
 	if len(outcomes) != len(r.events) {
 		panic(fmt.Sprintf("%d outcomes of %d events", len(outcomes), len(r.events)))
 	}
-	r.woken = r.cursor.Done(r.events, outcomes)
+	left := r.cursor.Done(r.events, outcomes)
+	r.woken = left != Nothing
 	r.events = nil
-	return r.woken
+	return left
 }
 
 // seqs returns the numbers of what was handed out.

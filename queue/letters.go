@@ -13,15 +13,22 @@ type letters struct {
 	maxCount, maxBytes int
 
 	mu       sync.Mutex
-	kept     []*evid.DeadLetter // they do not change any more
+	kept     []*letter
 	bytes    int
 	last     uint64 // the highest number that was given
 	purged   uint64 // thrown away, on demand or for want of room
 	replayed uint64 // delivered after all
 }
 
-// letterSize is the memory that a letter takes, about.
-func letterSize(d *evid.DeadLetter) int {
+// A letter is a dead letter that is kept. Its event, subscriber and number do not
+// change.
+type letter struct {
+	evid.DeadLetter
+	replaying bool // a cursor has it
+}
+
+// size is the memory that a letter takes, about.
+func (d *letter) size() int {
 	const perLetter = 320
 	size := perLetter + len(d.Reason)
 	if d.Raised != nil {
@@ -30,27 +37,48 @@ func letterSize(d *evid.DeadLetter) int {
 	return size
 }
 
-func byNumber(d *evid.DeadLetter, number uint64) int { return cmp.Compare(d.Number, number) }
-
-// add keeps a letter and returns its number. One that has a number already goes
-// back to its place.
+// add keeps a letter and returns its number.
 func (l *letters) add(d evid.DeadLetter) uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if d.Number == 0 {
-		l.last++
-		d.Number = l.last
-	}
-	at, _ := slices.BinarySearchFunc(l.kept, d.Number, byNumber)
-	l.kept = slices.Insert(l.kept, at, &d)
-	l.bytes += letterSize(&d)
+	l.last++
+	d.Number = l.last
+	added := &letter{DeadLetter: d}
+	l.kept = append(l.kept, added)
+	l.bytes += added.size()
+	l.boundLocked()
+	return d.Number
+}
+
+// boundLocked purges the oldest letters that there is no room for.
+func (l *letters) boundLocked() {
 	for len(l.kept) > l.maxCount || l.bytes > l.maxBytes && len(l.kept) > 1 {
-		l.bytes -= letterSize(l.kept[0])
-		l.kept[0] = nil
-		l.kept = l.kept[1:]
+		l.removeLocked(0)
 		l.purged++
 	}
-	return d.Number
+}
+
+func (l *letters) removeLocked(at int) {
+	l.bytes -= l.kept[at].size()
+	if at == 0 {
+		l.kept[0] = nil
+		l.kept = l.kept[1:]
+		return
+	}
+	l.kept = slices.Delete(l.kept, at, at+1)
+}
+
+// findLocked returns where the letter of that number is.
+func (l *letters) findLocked(number uint64) (at int, found bool) {
+	return slices.BinarySearchFunc(l.kept, number, func(d *letter, number uint64) int { return cmp.Compare(d.Number, number) })
+}
+
+// has reports whether the letter of that number is kept.
+func (l *letters) has(number uint64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, found := l.findLocked(number)
+	return found
 }
 
 // extend makes the letter of that number one about more events: those of d. It
@@ -58,60 +86,96 @@ func (l *letters) add(d evid.DeadLetter) uint64 {
 func (l *letters) extend(number uint64, d evid.DeadLetter) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	at, found := slices.BinarySearchFunc(l.kept, number, byNumber)
-	if !found {
+	at, found := l.findLocked(number)
+	if found {
+		kept := l.kept[at]
+		kept.Count += d.Count
+		kept.Last, kept.LastID = d.Last, d.LastID
+	}
+	return found
+}
+
+// beginReplay gives a letter to a cursor. It reports false if one has it already.
+func (l *letters) beginReplay(d *letter) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if d.replaying {
 		return false
 	}
-	extended := *l.kept[at]
-	extended.Count += d.Count
-	extended.Last, extended.LastID = d.Last, d.LastID
-	l.kept[at] = &extended
+	d.replaying = true
 	return true
 }
 
-// take removes the letters that are chosen and returns them.
-func (l *letters) take(chosen func(*evid.DeadLetter) bool) []*evid.DeadLetter {
+// endReplay takes a letter back as it is.
+func (l *letters) endReplay(d *letter) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.takeLocked(chosen)
+	d.replaying = false
 }
 
-func (l *letters) takeLocked(chosen func(*evid.DeadLetter) bool) []*evid.DeadLetter {
-	var taken, left []*evid.DeadLetter
-	for _, d := range l.kept {
-		if chosen(d) {
-			taken = append(taken, d)
-			l.bytes -= letterSize(d)
-		} else {
-			left = append(left, d)
-		}
+// delivered is told that a replay has succeeded.
+func (l *letters) delivered(d *letter) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.replayed++
+	if at, found := l.findLocked(d.Number); found {
+		l.removeLocked(at)
 	}
-	l.kept = left
-	return taken
 }
 
+// failed is told that a replay has failed.
+func (l *letters) failed(d *letter, o *Outcome) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	d.replaying = false
+	if _, found := l.findLocked(d.Number); !found {
+		return // purged since
+	}
+	l.bytes -= d.size()
+	d.Reason, d.Last = o.Reason, o.Last
+	d.Attempts += o.Attempts
+	l.bytes += d.size()
+	l.boundLocked()
+}
+
+// purge throws away the letters that f chooses.
 func (l *letters) purge(f evid.DeadLetterFilter) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	n := len(l.takeLocked(f.Matches))
+	before := len(l.kept)
+	l.kept = slices.DeleteFunc(l.kept, func(d *letter) bool {
+		chosen := f.Matches(&d.DeadLetter)
+		if chosen {
+			l.bytes -= d.size()
+		}
+		return chosen
+	})
+	n := before - len(l.kept)
 	l.purged += uint64(n)
 	return n
 }
 
-func (l *letters) delivered() {
+// choose returns the letters that f chooses, the oldest first.
+func (l *letters) choose(f evid.DeadLetterFilter) []*letter {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.replayed++
+	var chosen []*letter
+	for _, d := range l.kept {
+		if f.Matches(&d.DeadLetter) {
+			chosen = append(chosen, d)
+		}
+	}
+	return chosen
 }
 
-// list returns the letters that f chooses, the oldest first.
-func (l *letters) list(f evid.DeadLetterFilter) []*evid.DeadLetter {
+// list returns the letters that f chooses, the oldest first, as they are now.
+func (l *letters) list(f evid.DeadLetterFilter) []evid.DeadLetter {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var list []*evid.DeadLetter
+	var list []evid.DeadLetter
 	for _, d := range l.kept {
-		if f.Matches(d) {
-			list = append(list, d)
+		if f.Matches(&d.DeadLetter) {
+			list = append(list, d.DeadLetter)
 		}
 	}
 	return list

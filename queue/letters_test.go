@@ -15,7 +15,7 @@ func checkBytes(t *testing.T, l *letters) {
 	t.Helper()
 	bytes := 0
 	for _, d := range l.kept {
-		bytes += letterSize(d)
+		bytes += d.size()
 	}
 	if bytes != l.bytes {
 		t.Fatalf("letters of %d bytes counted, %d kept", l.bytes, bytes)
@@ -34,8 +34,6 @@ func keptNumbers(l *letters) []uint64 {
 func letterOf(reason int) evid.DeadLetter {
 	return evid.DeadLetter{Event: "E_X", Socket: &testSocket{"a"}, Reason: strings.Repeat("x", reason), Count: 1}
 }
-
-func all(*evid.DeadLetter) bool { return true }
 
 // The oldest letters are purged for want of room, and counted; the newest always
 // fits by its bytes.
@@ -87,47 +85,73 @@ func TestLetterWithEvent(t *testing.T) {
 	}
 }
 
-func TestLetterGoesBack(t *testing.T) {
+// What becomes of a letter that is replayed, and maybe purged meanwhile. It keeps
+// its number and place until it is delivered.
+func TestOutcomeOfReplayedLetter(t *testing.T) {
+	short := &Outcome{Reason: "short", Attempts: 2, First: time.Unix(50, 0), Last: time.Unix(60, 0)}
+	long := &Outcome{Reason: strings.Repeat("y", 3000), Attempts: 2, Last: time.Unix(60, 0)}
+	purge := func(l *letters) { l.purge(evid.DeadLetterFilter{Number: 2}) }
+	fill := func(l *letters) { // purges the first two
+		l.add(letterOf(500))
+		l.add(letterOf(500))
+	}
 	for _, test := range []struct {
-		name     string
-		maxCount int
-		take     uint64
-		before   int // letters that are added before it goes back
-		want     []uint64
-		purged   uint64
+		name   string
+		number uint64
+		before func(l *letters)
+		failed *Outcome // nil: delivered
+		want   []uint64
+		counts LetterCounts
 	}{
-		{"the first", 9, 1, 0, []uint64{1, 2, 3, 4}, 0},
-		{"one between", 9, 2, 0, []uint64{1, 2, 3, 4}, 0},
-		{"the last", 9, 3, 0, []uint64{1, 2, 3, 4}, 0},
-		{"with newer ones by then", 9, 2, 2, []uint64{1, 2, 3, 4, 5, 6}, 0},
-		{"no room: it is the oldest", 3, 1, 1, []uint64{3, 4, 5}, 2},
-		{"no room: another is the oldest", 3, 3, 1, []uint64{3, 4, 5}, 2},
+		{"the first delivered", 1, nil, nil, []uint64{2, 3}, LetterCounts{2, 1, 0}},
+		{"one between delivered", 2, nil, nil, []uint64{1, 3}, LetterCounts{2, 1, 0}},
+		{"the last delivered", 3, nil, nil, []uint64{1, 2}, LetterCounts{2, 1, 0}},
+		{"the first failed", 1, nil, short, []uint64{1, 2, 3}, LetterCounts{3, 0, 0}},
+		{"one between failed", 2, nil, short, []uint64{1, 2, 3}, LetterCounts{3, 0, 0}},
+		{"the last failed", 3, nil, short, []uint64{1, 2, 3}, LetterCounts{3, 0, 0}},
+		{"delivered, purged before", 2, purge, nil, []uint64{1, 3}, LetterCounts{2, 1, 1}},
+		{"failed, purged before", 2, purge, long, []uint64{1, 3}, LetterCounts{2, 0, 1}},
+		{"delivered, no room for it before", 2, fill, nil, []uint64{3, 4, 5}, LetterCounts{3, 1, 2}},
+		{"failed, no room for it before", 2, fill, long, []uint64{3, 4, 5}, LetterCounts{3, 0, 2}},
+		{"failed, and grows above the bytes", 2, nil, long, []uint64{2, 3}, LetterCounts{2, 0, 1}},
+		{"the first failed, and grows above the bytes", 1, nil, long, []uint64{2, 3}, LetterCounts{2, 0, 1}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			l := &letters{maxCount: test.maxCount, maxBytes: 1 << 20}
+			l := &letters{maxCount: 3, maxBytes: 4500} // each takes less than 1000
 			for range 3 {
-				l.add(letterOf(10))
+				d := letterOf(500)
+				d.Attempts, d.First, d.Last = 3, time.Unix(1, 0), time.Unix(2, 0)
+				l.add(d)
 			}
-			taken := l.take(func(d *evid.DeadLetter) bool { return d.Number == test.take })
-			if len(taken) != 1 || taken[0].Number != test.take {
-				t.Fatalf("taken: %v", taken)
+			d := l.choose(evid.DeadLetterFilter{Number: test.number})[0]
+			if !l.beginReplay(d) || l.beginReplay(d) {
+				t.Fatal("it has not begun, or twice")
 			}
-			checkBytes(t, l)
-			for range test.before {
-				l.add(letterOf(10))
+			if test.before != nil {
+				test.before(l)
 			}
-			again := *taken[0]
-			again.Reason = "another, and longer"
-			if number := l.add(again); number != test.take {
-				t.Errorf("it went back as number %d, want %d", number, test.take)
+			was := d.DeadLetter
+			if test.failed == nil {
+				l.delivered(d)
+			} else {
+				l.failed(d, test.failed)
 			}
-			l.add(letterOf(10)) // gets a number of its own
 			checkBytes(t, l)
 			if diff := cmp.Diff(test.want, keptNumbers(l)); diff != "" {
 				t.Errorf("kept (-want +got):\n%s", diff)
 			}
-			if l.purged != test.purged {
-				t.Errorf("%d purged, want %d", l.purged, test.purged)
+			if got := l.counts(); got != test.counts {
+				t.Errorf("counts: %+v, want %+v", got, test.counts)
+			}
+			if test.failed != nil && !l.beginReplay(d) {
+				t.Error("it is not taken for another replay")
+			}
+			for _, got := range l.list(evid.DeadLetterFilter{Number: test.number}) {
+				want := was
+				want.Reason, want.Attempts, want.Last = test.failed.Reason, 3+2, test.failed.Last
+				if got != want {
+					t.Errorf("letter: %+v, want %+v", got, want)
+				}
 			}
 		})
 	}
@@ -148,12 +172,12 @@ func TestLetterIsExtended(t *testing.T) {
 	if listed.Count != 2 || listed.LastID != id(6) {
 		t.Errorf("what was listed has changed: %+v", listed)
 	}
-	want := *listed
+	want := listed
 	want.Count, want.Last, want.LastID = 5, at(9), id(19)
-	if got := *l.list(evid.DeadLetterFilter{})[0]; got != want {
+	if got := l.list(evid.DeadLetterFilter{})[0]; got != want {
 		t.Errorf("extended: %+v, want %+v", got, want)
 	}
-	l.take(all)
+	l.purge(evid.DeadLetterFilter{})
 	if l.extend(number, d) || len(l.kept) != 0 {
 		t.Error("a letter was extended that is not there")
 	}

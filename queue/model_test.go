@@ -24,10 +24,10 @@ type modelSub struct {
 	open, sync bool
 	pending    []int // ordinals that wait, the first handed of them handed out
 	handed     int
-	discarded  bool   // the handed ones: it has unsubscribed since
-	missed     []int  // dropped, and it does not know it yet
-	missing    uint64 // number of the letter about what it has lost; 0: it has caught up
-	replays    []modelLetter
+	discarded  bool       // the handed ones: it has unsubscribed since
+	missed     []int      // dropped, and it does not know it yet
+	missing    uint64     // number of the letter about what it has lost; 0: it has caught up
+	replays    []uint64   // numbers of the letters that are to be replayed; some may be purged
 	replaying  int        // of these: handed out
 	raise      *syncRaise // that waits for it; nil: none
 	counts     evid.Counts
@@ -40,7 +40,7 @@ type modelSub struct {
 func (l *modelList) accepts() (kept, full, early bool) {
 	for _, m := range l.subs {
 		kept = kept || m.open
-		early = early || m.open && m.sync && len(m.pending)+len(m.missed) > 0
+		early = early || m.open && m.sync && len(m.pending)+len(m.missed)+len(m.replays) > 0
 	}
 	full = kept && l.rejects && l.len() >= l.max
 	early = early && !full
@@ -101,6 +101,20 @@ func (m *modelSub) hasEnded() bool {
 	return !m.open && len(m.pending) == 0 && len(m.missed) == 0 && m.replaying == 0
 }
 
+// left is what Done should say.
+func (m *modelSub) left() Left {
+	switch {
+	case m.hasEnded():
+		return Nothing
+	case m.raise != nil:
+		return ARaise
+	case len(m.pending)+len(m.missed)+len(m.replays) > 0:
+		return Events
+	default:
+		return Nothing
+	}
+}
+
 // together counts the events that should be handed out with one Next: those
 // without a gap.
 func (m *modelSub) together(limit int) int {
@@ -131,13 +145,12 @@ func (m *modelSub) miss(letters *modelLetters) {
 	d := m.letter(m.missed...)
 	d.lost, d.reason = true, errDropped.Error()
 	m.missed = nil
-	for i := range letters.kept {
-		if k := &letters.kept[i]; k.number == m.missing {
-			k.count += d.count
-			k.last = d.last
-			return
-		}
+	if k := letters.find(m.missing); k != nil {
+		k.count += d.count
+		k.last = d.last
+		return
 	}
+	letters.ranges++
 	m.missing = letters.add(d)
 }
 
@@ -145,7 +158,7 @@ func (m *modelSub) miss(letters *modelLetters) {
 func (m *modelSub) close(why evid.Close, letters *modelLetters) {
 	m.open = false
 	if m.replaying == 0 {
-		m.giveBack(letters)
+		m.replays = nil
 	}
 	if why == evid.Expired {
 		return
@@ -160,13 +173,6 @@ func (m *modelSub) close(why evid.Close, letters *modelLetters) {
 	if m.handed == 0 {
 		m.raise = nil
 	}
-}
-
-func (m *modelSub) giveBack(letters *modelLetters) {
-	for _, d := range m.replays {
-		letters.add(d)
-	}
-	m.replays = nil
 }
 
 // settle takes what became of the events that were handed out.
@@ -211,24 +217,31 @@ func (m *modelSub) delivered(o *Outcome) {
 
 // settleReplays takes what became of the letters that were handed out.
 func (m *modelSub) settleReplays(outcomes []Outcome, letters *modelLetters) {
-	var waits []modelLetter
+	var waits []uint64
+	end := !m.open
 	for i := range outcomes {
-		o, d := &outcomes[i], m.replays[i]
+		o, number := &outcomes[i], m.replays[i]
 		switch o.Fate {
-		case Waits:
-			waits = append(waits, d)
 		case Delivered:
-			letters.replayed++
+			letters.delivered(number)
+			continue
+		case Waits:
+			waits = append(waits, number)
+			if !o.Retried {
+				continue
+			}
+			end = true
 		case Dead:
+		}
+		if d := letters.find(number); d != nil {
 			d.reason = o.Reason
 			d.attempts += o.Attempts
-			letters.add(d)
 		}
 	}
 	m.replays = append(waits, m.replays[m.replaying:]...)
 	m.replaying = 0
-	if !m.open {
-		m.giveBack(letters)
+	if end {
+		m.replays = nil
 	}
 }
 
@@ -248,16 +261,16 @@ type modelLetters struct {
 	max              int
 	kept             []modelLetter
 	made             uint64
+	ranges           uint64 // of those made: about events that were lost
 	purged, replayed uint64
+	late             uint64 // of those purged: delivered after all, and so replayed as well
 }
 
+// add keeps a letter, and returns its number.
 func (l *modelLetters) add(d modelLetter) uint64 {
-	if d.number == 0 {
-		l.made++
-		d.number = l.made
-	}
+	l.made++
+	d.number = l.made
 	l.kept = append(l.kept, d)
-	slices.SortFunc(l.kept, func(a, b modelLetter) int { return int(a.number) - int(b.number) })
 	if len(l.kept) > l.max {
 		l.kept = l.kept[1:]
 		l.purged++
@@ -265,15 +278,34 @@ func (l *modelLetters) add(d modelLetter) uint64 {
 	return d.number
 }
 
-// take removes those that f chooses and ok has.
-func (l *modelLetters) take(f evid.DeadLetterFilter, ok func(modelLetter) bool) (taken []modelLetter) {
-	l.kept = slices.DeleteFunc(l.kept, func(d modelLetter) bool {
-		chosen := (f.Event == "" || f.Event == d.event) && (f.Key == "" || f.Key == d.key) &&
-			(f.Number == 0 || f.Number == d.number) && ok(d)
-		if chosen {
-			taken = append(taken, d)
+// find returns the letter of that number, if it is kept.
+func (l *modelLetters) find(number uint64) *modelLetter {
+	for i := range l.kept {
+		if l.kept[i].number == number {
+			return &l.kept[i]
 		}
-		return chosen
-	})
-	return taken
+	}
+	return nil
+}
+
+func (l *modelLetters) delivered(number uint64) {
+	l.replayed++
+	if l.find(number) == nil {
+		l.late++
+	}
+	l.kept = slices.DeleteFunc(l.kept, func(d modelLetter) bool { return d.number == number })
+}
+
+// purge throws away those that f chooses, and returns how many they were.
+func (l *modelLetters) purge(f evid.DeadLetterFilter) int {
+	before := len(l.kept)
+	l.kept = slices.DeleteFunc(l.kept, func(d modelLetter) bool { return d.chosen(f) })
+	n := before - len(l.kept)
+	l.purged += uint64(n)
+	return n
+}
+
+func (d *modelLetter) chosen(f evid.DeadLetterFilter) bool {
+	return (f.Event == "" || f.Event == d.event) && (f.Key == "" || f.Key == d.key) &&
+		(f.Number == 0 || f.Number == d.number)
 }

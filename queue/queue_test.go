@@ -176,8 +176,8 @@ func TestWake(t *testing.T) {
 	r.raise(1)
 	check(readers[1])
 	readers[1].next(8)
-	if readers[1].done(Waits) != true {
-		t.Error("Done has said that nothing waits")
+	if left := readers[1].done(Waits); left != Events {
+		t.Errorf("Done = %d, want %d", left, Events)
 	}
 	if r.raise(1); len(r.recorder.wakes) != 0 {
 		t.Error("somebody was woken for whom an event came again")

@@ -149,6 +149,7 @@ func (h *harness) next(m *modelSub, limit int) {
 		m.raise = nil
 		m.miss(&h.letters)
 	}
+	h.skipPurged(m, limit)
 	replay := len(m.replays) > 0 && m.raise == nil
 	if batch.Ended != m.hasEnded() || batch.Replay != replay || batch.Sync != (m.raise != nil) {
 		h.fatalf("Next of %s = %+v, want ended %t, replay %t, sync %t", m.key, batch, m.hasEnded(), replay, m.raise != nil)
@@ -164,11 +165,26 @@ func (h *harness) next(m *modelSub, limit int) {
 	h.forget(m)
 }
 
+// skipPurged takes the letters that were purged out of the first that are to be
+// replayed, as far as they are handed out together.
+func (h *harness) skipPurged(m *modelSub, limit int) {
+	if m.raise != nil {
+		return
+	}
+	for n := 0; n < min(limit, MaxBatch, len(m.replays)); {
+		if h.letters.find(m.replays[n]) == nil {
+			m.replays = slices.Delete(m.replays, n, n+1)
+		} else {
+			n++
+		}
+	}
+}
+
 func (h *harness) handOutReplays(m *modelSub, limit int) {
 	m.replaying = min(limit, MaxBatch, len(m.replays))
 	var want, got []evid.ID
-	for _, d := range m.replays[:m.replaying] {
-		want = append(want, d.first)
+	for _, number := range m.replays[:m.replaying] {
+		want = append(want, h.letters.find(number).first)
 	}
 	for _, e := range m.reader.events {
 		got = append(got, e.ID)
@@ -209,16 +225,16 @@ func (h *harness) done(m *modelSub, outcomes []Outcome) {
 		fates[i] = outcomes[i].Fate
 	}
 	h.note("done %s %s %d", m.list.name, m.key, fates)
-	more := m.reader.settle(outcomes...)
+	left := m.reader.settle(outcomes...)
 	if m.replaying > 0 {
 		m.settleReplays(outcomes, &h.letters)
 	} else {
 		m.settle(outcomes, &h.letters)
 	}
-	if want := len(m.pending)+len(m.missed)+len(m.replays) > 0 && !m.hasEnded(); more != want {
-		h.fatalf("Done of %s = %t, want %t", m.key, more, want)
+	if want := m.left(); left != want {
+		h.fatalf("Done of %s = %d, want %d", m.key, left, want)
 	}
-	if !more {
+	if left == Nothing {
 		m.missing = 0
 	}
 	h.forget(m)
@@ -234,12 +250,12 @@ func (h *harness) outcomes(n int) []Outcome {
 			*o = outcomes[0]
 			continue
 		}
-		switch o.Fate {
-		case Waits:
-			o.Retried = h.rng.IntN(2) == 0
-		case Delivered:
+		if o.Fate == Delivered {
 			o.Odd, o.Unconfirmed = h.rng.IntN(5) == 0, h.rng.IntN(5) == 0
-		case Dead:
+			continue
+		}
+		o.Retried = o.Fate == Waits && h.rng.IntN(3) == 0
+		if o.Fate == Dead || o.Retried {
 			o.Reason, o.Attempts = fmt.Sprint("reason ", h.rng.IntN(100)), h.rng.IntN(8)
 		}
 	}
@@ -254,37 +270,43 @@ func (h *harness) filter(m *modelSub) evid.DeadLetterFilter {
 		{Key: m.key},
 		{Event: m.list.name, Key: m.key},
 		{Number: h.rng.Uint64N(h.letters.made + 2)},
-	}[h.rng.IntN(5)]
+		{Number: h.keptNumber()},
+		{Number: h.keptNumber()},
+	}[h.rng.IntN(7)]
+}
+
+// keptNumber is the number of a letter that is kept, or of none.
+func (h *harness) keptNumber() uint64 {
+	if len(h.letters.kept) == 0 {
+		return h.letters.made + 1
+	}
+	return h.letters.kept[h.rng.IntN(len(h.letters.kept))].number
 }
 
 func (h *harness) replay(f evid.DeadLetterFilter) {
-	find := func(d modelLetter) *modelSub {
-		if m := h.lists[d.event].subs[d.key]; m != nil && m.open && !d.lost {
-			return m
+	wantReplayed, wantLeft := 0, 0
+	for _, d := range h.letters.kept {
+		m := h.lists[d.event].subs[d.key]
+		switch {
+		case !d.chosen(f):
+		case d.lost || m == nil || !m.open:
+			wantLeft++
+		default:
+			wantReplayed++
+			if !slices.Contains(m.replays, d.number) {
+				m.replays = append(m.replays, d.number)
+			}
 		}
-		return nil
-	}
-	wantLeft := 0
-	taken := h.letters.take(f, func(d modelLetter) bool {
-		if find(d) == nil {
-			wantLeft++ // but for those that f does not choose
-		}
-		return find(d) != nil
-	})
-	for _, d := range taken {
-		m := find(d)
-		m.replays = append(m.replays, d)
 	}
 	replayed, left := h.Replay(f)
 	h.note("replay %+v: %d %d", f, replayed, left)
-	if replayed != len(taken) || left != wantLeft {
-		h.fatalf("Replay = %d, %d, want %d, %d", replayed, left, len(taken), wantLeft)
+	if replayed != wantReplayed || left != wantLeft {
+		h.fatalf("Replay = %d, %d, want %d, %d", replayed, left, wantReplayed, wantLeft)
 	}
 }
 
 func (h *harness) purge(f evid.DeadLetterFilter) {
-	want := len(h.letters.take(f, func(modelLetter) bool { return true }))
-	h.letters.purged += uint64(want)
+	want := h.letters.purge(f)
 	h.note("purge %+v: %d", f, want)
 	if got := h.Purge(f); got != want {
 		h.fatalf("Purge = %d, want %d", got, want)
@@ -314,7 +336,7 @@ func (h *harness) step() {
 		h.end(m, []evid.Close{evid.Unsubscribed, evid.Dismissed}[h.rng.IntN(2)])
 	case op < 20:
 		h.replay(h.filter(m))
-	case op == 20:
+	case op < 22:
 		h.purge(h.filter(m))
 	case !m.reader.woken:
 	case m.handed+m.replaying == 0:

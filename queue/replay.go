@@ -2,6 +2,7 @@ package queue
 
 import (
 	"iter"
+	"slices"
 	"time"
 
 	"github.com/evid/evid"
@@ -10,14 +11,7 @@ import (
 // DeadLetters lists the dead letters that f chooses, the oldest first, as they
 // are now.
 func (q *Queue) DeadLetters(f evid.DeadLetterFilter) iter.Seq[evid.DeadLetter] {
-	list := q.letters.list(f)
-	return func(yield func(evid.DeadLetter) bool) {
-		for _, d := range list {
-			if !yield(*d) {
-				return
-			}
-		}
-	}
+	return slices.Values(q.letters.list(f))
 }
 
 // Purge throws away the dead letters that f chooses and returns how many they
@@ -30,22 +24,13 @@ func (q *Queue) DeadLetterCounts() LetterCounts { return q.letters.counts() }
 // Replay has the dead letters that f chooses delivered again, before what waits
 // for their subscribers. It returns how many there are now to deliver and how many
 // are left as they were: their events are gone, or nobody is subscribed there any
-// more. A letter that cannot be delivered, again, is kept again, under its number.
+// more. Each is attempted once. One that is delivered is no dead letter any more;
+// if the subscriber cannot be reached, or pauses, the others stay as they are.
 func (q *Queue) Replay(f evid.DeadLetterFilter) (replayed, left int) {
-	chosen := func(d *evid.DeadLetter) bool {
-		if !f.Matches(d) {
-			return false
-		}
-		if d.Raised == nil {
-			left++
-		}
-		return d.Raised != nil
-	}
-	for _, d := range q.letters.take(chosen) {
+	for _, d := range q.letters.choose(f) {
 		if q.replay(d) {
 			replayed++
 		} else {
-			q.letters.add(*d)
 			left++
 		}
 	}
@@ -53,10 +38,10 @@ func (q *Queue) Replay(f evid.DeadLetterFilter) (replayed, left int) {
 }
 
 // replay puts a letter in front of its subscriber's events. It reports whether
-// there is such a subscriber.
-func (q *Queue) replay(d *evid.DeadLetter) bool {
+// it will be delivered: now, or it was to be already.
+func (q *Queue) replay(d *letter) bool {
 	l := q.find(d.Event)
-	if l == nil {
+	if l == nil || d.Raised == nil {
 		return false
 	}
 	l.mu.Lock()
@@ -64,6 +49,9 @@ func (q *Queue) replay(d *evid.DeadLetter) bool {
 	c := l.cursors[d.Socket.Key()]
 	if c == nil || !c.open || q.refuses.Load() {
 		return false
+	}
+	if !q.letters.beginReplay(d) {
+		return true
 	}
 	c.replays = append(c.replays, d)
 	if c.parkedAt != notParked {
@@ -73,41 +61,67 @@ func (q *Queue) replay(d *evid.DeadLetter) bool {
 	return true
 }
 
-// giveBackLocked makes the letters that were to be replayed dead letters again.
-func (c *Cursor) giveBackLocked() {
+// endReplaysLocked leaves the letters that were to be replayed as they are.
+func (c *Cursor) endReplaysLocked() {
 	for _, d := range c.replays {
-		c.list.queue.letters.add(*d)
+		c.list.queue.letters.endReplay(d)
 	}
 	c.replays = nil
 }
 
-// replayedLocked takes what became of the letters that were handed out.
-func (c *Cursor) replayedLocked(outcomes []Outcome) {
-	waits := c.replays[:0]
-	for i, d := range c.replays {
-		if i >= len(outcomes) {
-			waits = append(waits, d)
+// replayLocked hands out letters that are to be replayed, but for those that were
+// purged since. It reports whether there are any.
+func (c *Cursor) replayLocked(events []*evid.Event, batch *Batch) bool {
+	letters := &c.list.queue.letters
+	for batch.Events < min(len(events), len(c.replays), MaxBatch) {
+		d := c.replays[batch.Events]
+		if !letters.has(d.Number) {
+			c.takeOutLocked(batch.Events)
 			continue
 		}
-		switch o := &outcomes[i]; o.Fate {
-		case Waits:
-			waits = append(waits, d)
-		case Delivered:
-			c.list.queue.letters.delivered()
-		case Dead:
-			again := *d
-			again.Reason, again.Last = o.Reason, o.Last
-			again.Attempts += o.Attempts
-			c.list.queue.letters.add(again)
-		}
+		events[batch.Events] = bare(d.Raised)
+		batch.Events++
 	}
-	clear(c.replays[len(waits):])
-	c.replays = waits
-	if len(waits) == 0 {
+	c.replaying = batch.Events
+	batch.Replay = batch.Events > 0
+	return batch.Replay
+}
+
+// takeOutLocked takes a letter out of those that are to be replayed. It is one of
+// the first of maybe very many: those before it move up.
+func (c *Cursor) takeOutLocked(at int) {
+	copy(c.replays[1:at+1], c.replays[:at])
+	c.replays[0] = nil
+	if c.replays = c.replays[1:]; len(c.replays) == 0 {
 		c.replays = nil
 	}
-	if !c.open {
-		c.giveBackLocked()
+}
+
+// replayedLocked takes what became of the letters that were handed out.
+func (c *Cursor) replayedLocked(outcomes []Outcome) {
+	c.replaying = 0
+	letters := &c.list.queue.letters
+	end := !c.open
+	waits := 0
+	for i := range outcomes {
+		d, o := c.replays[waits], &outcomes[i]
+		switch o.Fate {
+		case Waits:
+			waits++
+			if o.Retried {
+				letters.failed(d, o)
+				end = true
+			}
+		case Delivered:
+			c.takeOutLocked(waits)
+			letters.delivered(d)
+		case Dead:
+			c.takeOutLocked(waits)
+			letters.failed(d, o)
+		}
+	}
+	if end {
+		c.endReplaysLocked()
 	}
 }
 
@@ -116,8 +130,14 @@ func (c *Cursor) letterLocked() evid.DeadLetter {
 	return evid.DeadLetter{Event: c.sub.Event, Socket: c.sub.Socket}
 }
 
+// bare returns an event without the encodings that it carries for others.
+func bare(e *evid.Event) *evid.Event {
+	return &evid.Event{ID: e.ID, Name: e.Name, Time: e.Time, Hops: e.Hops, Params: e.Params}
+}
+
 // buryLocked keeps an event that was given up.
 func (c *Cursor) buryLocked(e *evid.Event, o *Outcome) {
+	e = bare(e)
 	d := c.letterLocked()
 	d.Reason, d.Attempts, d.First, d.Last = o.Reason, o.Attempts, o.First, o.Last
 	d.Count, d.FirstID, d.LastID, d.Raised = 1, e.ID, e.ID, e

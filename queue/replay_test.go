@@ -1,9 +1,11 @@
 package queue
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/evid/evid"
 )
@@ -115,7 +117,11 @@ func TestReplay(t *testing.T) {
 		}, all, 3, 1},
 		{"closed", func(r *rig, _ *recordedReader) { r.Close() }, all, 0, 3},
 		{"purged", func(r *rig, _ *recordedReader) { r.Purge(all) }, all, 0, 0},
-		{"replayed before", func(r *rig, _ *recordedReader) { r.Replay(evid.DeadLetterFilter{Number: 1}) }, all, 2, 0},
+		{"in line already", func(r *rig, _ *recordedReader) { r.Replay(evid.DeadLetterFilter{Number: 1}) }, all, 3, 0},
+		{"handed out already", func(r *rig, reader *recordedReader) {
+			r.Replay(evid.DeadLetterFilter{Number: 1})
+			reader.next(1)
+		}, all, 3, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			r := newRig(t, small(5, DropOldest))
@@ -130,66 +136,140 @@ func TestReplay(t *testing.T) {
 			if after := r.Totals(); after != totals {
 				t.Errorf("it took the totals from %+v to %+v", totals, after)
 			}
-			if kept := len(r.kept(all)); kept != len(letters)-replayed {
-				t.Errorf("%d letters kept of %d, %d replayed", kept, len(letters), replayed)
-			}
-			if replayed == 0 && !cmp.Equal(letters, r.kept(all), cmp.AllowUnexported(testSocket{}), ignoreEvents) {
+			if !cmp.Equal(letters, r.kept(all), cmp.AllowUnexported(testSocket{}), sameEvents) {
 				t.Errorf("letters are not as they were: %+v, before %+v", r.kept(all), letters)
+			}
+			line := 0
+			for _, reader := range r.recorder.all {
+				line += len(reader.cursor.replays)
+			}
+			if line != replayed {
+				t.Errorf("%d letters are in line, %d replayed", line, replayed)
 			}
 		})
 	}
 }
 
 // Events are compared by their pointers: they hold locks.
-var ignoreEvents = cmp.Comparer(func(a, b *evid.Event) bool { return a == b })
+var sameEvents = cmp.Comparer(func(a, b *evid.Event) bool { return a == b })
 
-// The fates of a letter that is replayed. None changes the counts of the subscriber.
+// The fates of letters that are replayed. None changes the counts of the subscriber.
 func TestFatesOfReplays(t *testing.T) {
+	ok := Outcome{Fate: Delivered}
+	dead := Outcome{Fate: Dead, Reason: "gone mad", Attempts: 3}
+	waits := Outcome{Fate: Waits}
+	retried := Outcome{Fate: Waits, Retried: true, Reason: "gone mad", Attempts: 3}
 	for _, test := range []struct {
 		name     string
-		outcomes []Outcome // of three letters
-		more     bool
+		outcomes []Outcome // of the first three letters of four
 		kept     []uint64
+		failed   []uint64 // of these: with what the attempt has added
 		next     []uint64 // handed out then
-		replayed uint64
 	}{
-		{"delivered", []Outcome{{Fate: Delivered}, {Fate: Delivered}, {Fate: Delivered}}, false, nil, nil, 3},
-		{"dead again", []Outcome{{Fate: Delivered}, {Fate: Dead, Reason: "gone mad", Attempts: 3}, {Fate: Delivered}}, false, []uint64{2}, nil, 2},
-		{"waits", []Outcome{{Fate: Waits, Retried: true}, {}, {}}, true, nil, []uint64{1, 2, 3}, 0},
-		{"with holes", []Outcome{{}, {Fate: Dead, Reason: "gone mad", Attempts: 3}, {}}, true, []uint64{2}, []uint64{1, 3}, 0},
-		{"one is delivered", []Outcome{{Fate: Delivered}, {}, {}}, true, nil, []uint64{2, 3}, 1},
+		{"delivered", []Outcome{ok, ok, ok}, []uint64{4}, nil, []uint64{4}},
+		{"dead again", []Outcome{ok, dead, ok}, []uint64{2, 4}, []uint64{2}, []uint64{4}},
+		{"all dead again", []Outcome{dead, dead, dead}, []uint64{1, 2, 3, 4}, []uint64{1, 2, 3}, []uint64{4}},
+		{"not attempted", []Outcome{waits, waits, waits}, []uint64{1, 2, 3, 4}, nil, []uint64{1, 2, 3, 4}},
+		{"one is delivered", []Outcome{ok, waits, waits}, []uint64{2, 3, 4}, nil, []uint64{2, 3, 4}},
+		{"one is dead again", []Outcome{dead, waits, waits}, []uint64{1, 2, 3, 4}, []uint64{1}, []uint64{2, 3, 4}},
+		{"with holes", []Outcome{waits, ok, waits}, []uint64{1, 3, 4}, nil, []uint64{1, 3, 4}},
+		{"the first waits", []Outcome{waits, dead, ok}, []uint64{1, 2, 4}, []uint64{2}, []uint64{1, 4}},
+		{"cannot be reached", []Outcome{retried, waits, waits}, []uint64{1, 2, 3, 4}, []uint64{1}, nil},
+		{"cannot be reached any more", []Outcome{ok, dead, retried}, []uint64{2, 3, 4}, []uint64{2, 3}, nil},
+		{"delivered after one that was not", []Outcome{waits, retried, ok}, []uint64{1, 2, 4}, []uint64{2}, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			r := newRig(t, DefaultParams())
 			reader := r.open("a")
-			r.bury(reader, 3)
+			r.bury(reader, 4)
 			before := r.counts("a")
 			r.Replay(evid.DeadLetterFilter{})
-			if batch := reader.next(8); !batch.Replay || batch.Events != 3 {
+			if batch := reader.next(3); !batch.Replay || batch.Events != 3 {
 				t.Fatalf("Next = %+v, want three letters", batch)
 			}
-			if more := reader.settle(test.outcomes...); more != test.more {
-				t.Errorf("Done = %t, want %t", more, test.more)
+			want := Nothing
+			if test.next != nil {
+				want = Events
+			}
+			if left := reader.settle(test.outcomes...); left != want {
+				t.Errorf("Done = %d, want %d", left, want)
 			}
 			if diff := cmp.Diff(test.kept, r.numbers(evid.DeadLetterFilter{})); diff != "" {
 				t.Errorf("kept (-want +got):\n%s", diff)
 			}
-			for _, d := range r.kept(evid.DeadLetterFilter{}) {
-				if d.Reason != "gone mad" || d.Attempts != 2+3 || d.Raised == nil || d.Count != 1 || d.FirstID.Seq != d.Number {
-					t.Errorf("letter: %+v, want the new reason and all attempts", d)
-				}
-			}
-			if test.more {
+			checkFailed(t, r, test.failed)
+			if want == Events {
 				reader.next(8)
 				if diff := cmp.Diff(test.next, reader.seqs()); diff != "" {
 					t.Errorf("handed out then (-want +got):\n%s", diff)
 				}
 			}
-			if got, want := r.DeadLetterCounts(), (LetterCounts{Kept: uint64(len(test.kept)), Replayed: test.replayed}); got != want {
+			kept := uint64(len(test.kept))
+			if got, want := r.DeadLetterCounts(), (LetterCounts{Kept: kept, Replayed: 4 - kept}); got != want {
 				t.Errorf("counts of letters: %+v, want %+v", got, want)
 			}
 			if after := r.counts("a"); after != before {
 				t.Errorf("counts went from %+v to %+v", before, after)
+			}
+		})
+	}
+}
+
+// checkFailed checks that these letters tell of another attempt, of three, and the
+// others are as bury has made them.
+func checkFailed(t *testing.T, r *rig, failed []uint64) {
+	t.Helper()
+	for _, d := range r.kept(evid.DeadLetterFilter{}) {
+		reason, attempts := "refused", 2
+		if slices.Contains(failed, d.Number) {
+			reason, attempts = "gone mad", 2+3
+		}
+		if d.Reason != reason || d.Attempts != attempts || d.Raised == nil || d.Count != 1 || d.FirstID.Seq != d.Number {
+			t.Errorf("letter: %+v, want %q after %d attempts", d, reason, attempts)
+		}
+	}
+}
+
+// A spelledOut encoder counts how often it is asked.
+type spelledOut struct{ times int }
+
+func (s *spelledOut) Append(dst []byte, e *evid.Event) []byte {
+	s.times++
+	return append(dst, e.Name...)
+}
+
+// A letter keeps the event as it was raised, and no encoding of it: not of the first
+// delivery, nor of a replay that has failed.
+func TestLetterKeepsNoEncoding(t *testing.T) {
+	for _, test := range []struct {
+		name     string
+		outcomes []Outcome // of the event, and of its replays
+	}{
+		{"given up", []Outcome{{Fate: Dead}}},
+		{"dead again", []Outcome{{Fate: Dead}, {Fate: Dead}}},
+		{"not reached", []Outcome{{Fate: Dead}, {Fate: Waits, Retried: true}}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r := newRig(t, DefaultParams())
+			reader := r.open("a")
+			raised := &evid.Event{Name: "E_X", Hops: 3, Params: []evid.Param{evid.String("who", "alice"), evid.Int("", 7)}}
+			if kept, err := r.Accept(t.Context(), raised); !kept || err != nil {
+				t.Fatalf("Accept = %t, %v", kept, err)
+			}
+			by := &spelledOut{}
+			for _, outcome := range test.outcomes {
+				reader.next(1)
+				reader.events[0].Encoded(by)
+				reader.settle(outcome)
+				r.Replay(evid.DeadLetterFilter{})
+			}
+			d := r.kept(evid.DeadLetterFilter{})[0]
+			if diff := cmp.Diff(raised, d.Raised, cmpopts.IgnoreUnexported(evid.Event{})); diff != "" {
+				t.Errorf("event of the letter (-want +got):\n%s", diff)
+			}
+			before := by.times
+			if d.Raised.Encoded(by); by.times != before+1 {
+				t.Error("the letter has kept an encoding")
 			}
 		})
 	}
@@ -248,43 +328,58 @@ func TestReplayWakes(t *testing.T) {
 	}
 }
 
-// The end of a subscription makes letters that were to be replayed dead letters
-// again, those that are handed out once they are back.
+// The end of a subscription leaves letters that were to be replayed as they are,
+// those that are handed out once they are back. They can be replayed again.
 func TestEndOfReplay(t *testing.T) {
+	all := evid.DeadLetterFilter{}
+	again := func(t *testing.T, r *rig, want int) {
+		t.Helper()
+		reader := r.open("a")
+		if replayed, left := r.Replay(all); replayed != want || left != 0 || len(reader.cursor.replays) != want {
+			t.Errorf("Replay = %d, %d with %d in line, want %d in line", replayed, left, len(reader.cursor.replays), want)
+		}
+	}
 	for _, why := range []evid.Close{evid.Expired, evid.Unsubscribed, evid.Dismissed} {
 		t.Run(why.String(), func(t *testing.T) {
 			r := newRig(t, DefaultParams())
 			reader := r.open("a")
 			r.bury(reader, 3)
-			r.Replay(evid.DeadLetterFilter{})
+			r.Replay(all)
 			r.close("a", why)
-			if diff := cmp.Diff([]uint64{1, 2, 3}, r.numbers(evid.DeadLetterFilter{})); diff != "" {
+			if diff := cmp.Diff([]uint64{1, 2, 3}, r.numbers(all)); diff != "" {
 				t.Errorf("kept (-want +got):\n%s", diff)
 			}
+			checkFailed(t, r, nil)
 			if !reader.detached || reader.discards != 0 {
 				t.Errorf("detached: %t, discarded %d times; want it detached", reader.detached, reader.discards)
 			}
+			again(t, r, 3)
 		})
 		t.Run(why.String()+", handed out", func(t *testing.T) {
 			r := newRig(t, DefaultParams())
 			reader := r.open("a")
 			r.bury(reader, 3)
-			r.Replay(evid.DeadLetterFilter{})
+			r.Replay(all)
 			reader.next(2)
 			r.close("a", why)
-			if kept := r.numbers(evid.DeadLetterFilter{}); kept != nil || reader.detached {
+			if kept := r.numbers(all); len(kept) != 3 || reader.detached {
 				t.Errorf("kept with some handed out: %d, detached: %t", kept, reader.detached)
 			}
 			if discarded := reader.discards == 1; discarded != (why != evid.Expired) {
 				t.Errorf("discarded %d times", reader.discards)
 			}
-			if reader.done(Delivered, Waits) || !reader.detached {
-				t.Error("it was not detached")
+			if replayed, left := r.Replay(all); replayed != 0 || left != 3 {
+				t.Errorf("Replay for nobody = %d, %d, want 0, 3", replayed, left)
 			}
-			if diff := cmp.Diff([]uint64{2, 3}, r.numbers(evid.DeadLetterFilter{})); diff != "" {
+			if left := reader.done(Delivered, Waits); left != Nothing || !reader.detached {
+				t.Errorf("Done = %d, detached: %t", left, reader.detached)
+			}
+			if diff := cmp.Diff([]uint64{2, 3}, r.numbers(all)); diff != "" {
 				t.Errorf("kept (-want +got):\n%s", diff)
 			}
+			checkFailed(t, r, nil)
 			finish(t, reader)
+			again(t, r, 2)
 		})
 	}
 }
@@ -298,8 +393,8 @@ func TestReplayGoesOn(t *testing.T) {
 	reader.next(1)
 	r.close("a", evid.Unsubscribed)
 	r.open("a")
-	if !reader.done(Waits) {
-		t.Fatal("Done has said that nothing waits")
+	if left := reader.done(Waits); left != Events {
+		t.Fatalf("Done = %d, want %d", left, Events)
 	}
 	if batch := reader.next(8); !batch.Replay || batch.Events != 3 {
 		t.Errorf("Next = %+v, want three letters", batch)

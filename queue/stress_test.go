@@ -123,7 +123,7 @@ func (p *pool) work(rng *rand.Rand) {
 		// The goroutine has not got it any more from the end of Done on, or of
 		// Next if that had nothing: others may be quicker than it can say so.
 		r.has.Store(false)
-		p.back(c, n > 0 && c.Done(events[:n], outcomes[:n]))
+		p.back(c, n > 0 && c.Done(events[:n], outcomes[:n]) != Nothing)
 	}
 }
 
@@ -307,6 +307,14 @@ func (c *crowd) check(lossy bool) {
 				c.t.Errorf("letter %d was to be replayed, and is kept", d.Number)
 			}
 		}
+	}
+	for _, d := range c.letters.kept {
+		if d.replaying {
+			c.t.Errorf("letter %d is with a cursor, and all rest", d.Number)
+		}
+	}
+	if n := c.DeadLetterCounts(); n.Kept+n.Purged+n.Replayed < c.letters.last { // what is purged on its way can count twice
+		c.t.Errorf("counts of letters: %+v of %d", n, c.letters.last)
 	}
 	checkBytes(c.t, &c.letters)
 }

@@ -30,7 +30,8 @@ func (l *list) expectLocked() (*syncRaise, error) {
 			continue
 		}
 		waiting = append(waiting, c)
-		if n := c.waitingLocked(0, l.ring.tail); n > 0 { // with those that it does not know yet to be lost
+		// With those that it does not know yet to be lost, and with dead letters.
+		if n := c.waitingLocked(0, l.ring.tail) + uint64(len(c.replays)); n > 0 {
 			errs = append(errs, fmt.Errorf("subscriber %q: events wait before it: %d", c.sub.Socket, n))
 		}
 	}

@@ -88,8 +88,8 @@ func TestSync(t *testing.T) {
 						t.Errorf("Next = %+v, want one synchronous event", batch)
 					}
 					checkWaits(t, result)
-					if !reader.done(Waits) {
-						t.Error("Done has said that nothing waits")
+					if left := reader.done(Waits); left != ARaise {
+						t.Errorf("Done = %d, want %d", left, ARaise)
 					}
 				}
 				reader.next(8)
@@ -143,6 +143,41 @@ func TestSyncIsHandedOutAlone(t *testing.T) {
 				checkResult(t, result, "")
 			}
 		}
+	})
+}
+
+// A raise fails while dead letters are in line at the subscriber, or on their way,
+// and works when they are done with.
+func TestSyncBehindReplays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, DefaultParams())
+		reader := r.open("sync")
+		r.bury(reader, 3)
+		r.openSync("sync")
+		r.Replay(evid.DeadLetterFilter{})
+		refused := func(want string) {
+			t.Helper()
+			before := r.Totals()
+			if kept, err := r.Accept(t.Context(), &evid.Event{Name: "E_X"}); kept || text(err) != want {
+				t.Errorf("Accept = %t, %v, want %q", kept, err, want)
+			}
+			if after := r.Totals(); after != before {
+				t.Errorf("it took the totals from %+v to %+v", before, after)
+			}
+		}
+		refused(`subscriber "sync": events wait before it: 3`)
+		reader.next(2)
+		refused(`subscriber "sync": events wait before it: 3`)
+		reader.done(Delivered, Dead)
+		refused(`subscriber "sync": events wait before it: 1`)
+		reader.next(2)
+		reader.settle(Outcome{Fate: Waits, Retried: true}) // ends the replays
+		result := r.raiseInBackground(t.Context())
+		if batch := reader.next(8); !batch.Sync || batch.Events != 1 {
+			t.Errorf("Next = %+v, want the synchronous event", batch)
+		}
+		reader.done(Delivered)
+		checkResult(t, result, "")
 	})
 }
 

@@ -161,16 +161,3 @@ func BenchmarkCheckMulticallResponse(b *testing.B) {
 		})
 	}
 }
-
-func BenchmarkCheckResponse(b *testing.B) {
-	data, err := xmlrpc.AppendResponse(nil, true)
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.ReportAllocs()
-	for b.Loop() {
-		if err := xmlrpc.CheckResponse(data, xmlrpc.Limits{}); err != nil {
-			b.Fatal(err)
-		}
-	}
-}

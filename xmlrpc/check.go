@@ -9,25 +9,6 @@ import (
 	"unicode/utf8"
 )
 
-// CheckResponse reports whether data is a response, as [DecodeResponse] does, but
-// keeps no value and allocates nothing unless the response is a fault.
-func CheckResponse(data []byte, lim Limits) error {
-	d := decoder{check: true}
-	var fault *Fault
-	err := d.start(data, lim)
-	if err == nil {
-		_, fault, err = d.response()
-	}
-	switch {
-	case err != nil:
-		return fmt.Errorf("check methodResponse: %w", err)
-	case fault != nil:
-		return fault
-	default:
-		return nil
-	}
-}
-
 // CheckMulticallResponse checks the response to a system.multicall of as many
 // calls as there are faults: each of these becomes what its call was answered
 // with, nil for a value. It accepts what [DecodeMulticallResponse] accepts, but
@@ -72,10 +53,13 @@ func (d *decoder) multicallResponse(faults []*Fault) (*Fault, error) {
 	return nil, d.closeResponse()
 }
 
+var errMixed = errors.New("expected arrays of one value and faults, or bare values, got both")
+
 func (d *decoder) multicallResults(faults []*Fault) error {
 	if err := d.openArray(); err != nil {
 		return err
 	}
+	var bare bool // all are
 	for n := 0; ; n++ {
 		before, elements := d.scan.rest, d.scan.elements
 		more, err := d.nextItem()
@@ -89,7 +73,15 @@ func (d *decoder) multicallResults(faults []*Fault) error {
 		case n == len(faults):
 			return fmt.Errorf("expected %d results, got more", n)
 		}
-		if faults[n], err = d.multicallResult(); err != nil {
+		var isBare bool
+		faults[n], isBare, err = d.multicallResult()
+		if n == 0 {
+			bare = isBare
+		}
+		if err == nil && isBare != bare {
+			err = errMixed
+		}
+		if err != nil {
 			return fmt.Errorf("result %d: %w", n+1, err)
 		}
 		if faults[n] == nil {
@@ -112,24 +104,27 @@ func (d *decoder) skipRepeated(read []byte, elements, limit int) (n int) {
 	return n
 }
 
-// multicallResult reads the answer to one call: a fault, or an array of one
-// value.
-func (d *decoder) multicallResult() (fault *Fault, err error) {
+// multicallResult reads the answer to one call: a fault, an array of one value, or
+// a bare value that is neither array nor struct.
+func (d *decoder) multicallResult() (fault *Fault, bare bool, err error) {
 	t, err := d.valueType()
 	switch {
 	case err != nil:
-		return nil, err
+		return nil, false, err
+	case t.kind == endTag:
+		return nil, true, nil
 	case t.is(startTag, "struct"):
 		fault, err = d.faultStruct()
 	case t.is(startTag, "array"):
 		err = d.oneValue()
 	default:
-		err = errors.New("expected an array of one value or a fault")
+		bare = true
+		_, err = d.typed(t.name)
 	}
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	return fault, d.closeValue()
+	return fault, bare, d.closeValue()
 }
 
 func (d *decoder) faultStruct() (*Fault, error) {
@@ -139,7 +134,7 @@ func (d *decoder) faultStruct() (*Fault, error) {
 	if err != nil {
 		return nil, err
 	}
-	fault := faultOf(v)
+	fault := resultFault(v)
 	if fault == nil {
 		return nil, errors.New("expected an array of one value or a fault, got a struct")
 	}

@@ -41,13 +41,14 @@
 //   - integers may be called int, i4, i1, i2 or i8, and each may hold 64 bits;
 //   - nil and i8 are extensions, also as Apache's ex:nil and ex:i8;
 //   - a param may hold a name beside its value, as event_xmlrpc sends it;
-//   - the faultCode of a fault may be a string;
+//   - the faultCode of a fault may be a string, but not inside a system.multicall;
+//   - the results of a system.multicall may be bare values;
 //   - attributes are ignored;
 //   - bytes that are no UTF-8 and characters that XML forbids are U+FFFD.
 //
-// [CheckResponse] and [CheckMulticallResponse] accept the same documents, but keep
-// nothing of them except faults, and allocate nothing without one: for who only
-// wants to know whether a call succeeded.
+// [CheckMulticallResponse] accepts what [DecodeMulticallResponse] accepts, but keeps
+// nothing of it except faults, and allocates nothing without one: for who only wants
+// to know which calls succeeded.
 //
 // [Limits] bound the time and the memory that a document can cost.
 package xmlrpc

@@ -3,6 +3,7 @@ package xmlrpc
 import (
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // Multicall returns the calls inside a call of system.multicall. Their
@@ -55,10 +56,18 @@ func innerCall(item any) (call Call, err error) {
 	return call, nil
 }
 
-// DecodeMulticallResponse decodes the response to a system.multicall of n calls.
-// It must be an array of n results, each an array of one value or a fault;
-// anything else is an error. If the response as a whole is a fault (the server
-// has no system.multicall), the error is a [*Fault].
+// DecodeMulticallResponse decodes the response to a system.multicall of n calls:
+// for clients who want the values; to know what has failed
+// [CheckMulticallResponse] is enough. The response must be an array of n results,
+// each an array of one value or a fault; anything else is an error. If the
+// response as a whole is a fault (the server has no system.multicall), the error is
+// a [*Fault].
+//
+// Perl's RPC::XML answers with the values themselves, without an array around
+// each: it has made the calls, and who made them again would make them twice. So n
+// values, none of which is an array or a struct, are n results too. Values with a
+// structure are not: a server that answers any call by returning its parameters
+// has made none.
 func DecodeMulticallResponse(data []byte, n int, lim Limits) ([]MulticallResult, error) {
 	v, err := DecodeResponse(data, lim)
 	if err != nil {
@@ -80,16 +89,41 @@ func multicallResults(v any, n int) ([]MulticallResult, error) {
 		return nil, fmt.Errorf("expected %d results, got %d", n, len(items))
 	}
 	results := make([]MulticallResult, n)
+	bare := !slices.ContainsFunc(items, hasStructure)
 	for i, item := range items {
+		if bare {
+			results[i].Value = item
+			continue
+		}
 		if one, isArray := item.([]any); isArray && len(one) == 1 {
 			results[i].Value = one[0]
 			continue
 		}
-		if results[i].Fault = faultOf(item); results[i].Fault == nil {
+		if results[i].Fault = resultFault(item); results[i].Fault == nil {
 			return nil, fmt.Errorf("result %d: expected an array of one value or a fault, got %s", i+1, typeName(item))
 		}
 	}
 	return results, nil
+}
+
+func hasStructure(v any) bool {
+	switch v.(type) {
+	case []any, Struct:
+		return true
+	default:
+		return false
+	}
+}
+
+// resultFault returns the fault that a result of a multicall says, nil if it is
+// none. Its code must be a number, else it might as well be what was sent, returned.
+func resultFault(v any) *Fault {
+	members, _ := v.(Struct)
+	code, _ := members.Get(faultCode)
+	if _, isNumber := code.(int64); !isNumber {
+		return nil
+	}
+	return faultOf(v)
 }
 
 // typeName says for error texts what a decoded value is.

@@ -79,6 +79,11 @@ func TestDecodeMulticallResponseErrors(t *testing.T) {
 		{"no value", []any{[]any{1}, []any{}}, prefix + "result 2: expected an array of one value or a fault, got an array of 0"},
 		{"two values", []any{[]any{1, 2}, []any{1}}, prefix + "result 1: expected an array of one value or a fault, got an array of 2"},
 		{"value without array", []any{[]any{1}, 1}, prefix + `result 2: expected an array of one value or a fault, got "1"`},
+		{"array after a bare value", []any{1, []any{1}}, prefix + `result 1: expected an array of one value or a fault, got "1"`},
+		{"fault after a bare value", []any{1, xmlrpc.Struct{{"faultCode", 4}}}, prefix + `result 1: expected an array of one value or a fault, got "1"`},
+		{"struct after a bare value", []any{1, xmlrpc.Struct{{"a", 1}}}, prefix + `result 1: expected an array of one value or a fault, got "1"`},
+		{"fault whose code is no number", []any{[]any{1}, xmlrpc.Struct{{"faultCode", "4"}}}, prefix + "result 2: expected an array of one value or a fault, got a struct"},
+		{"too many bare values", []any{1, 1, 1}, prefix + "expected 2 results, got 3"},
 		{"other struct", []any{xmlrpc.Struct{{"a", 1}}, []any{1}}, prefix + "result 1: expected an array of one value or a fault, got a struct"},
 	}
 	for _, test := range tests {
@@ -100,6 +105,37 @@ func TestDecodeMulticallResponseErrors(t *testing.T) {
 		checkError(t, err, "fault -32601: no such method")
 		checkError(t, xmlrpc.CheckMulticallResponse(data, make([]*xmlrpc.Fault, 2), xmlrpc.Limits{}), "fault -32601: no such method")
 	})
+}
+
+// Perl's RPC::XML answers with values that have no array around them.
+func TestBareResults(t *testing.T) {
+	for _, values := range [][]any{
+		{int64(1), int64(1), int64(1)},
+		{int64(1), "", nil, "a", true, 1.5, time.Unix(0, 0).UTC(), []byte("x")},
+		{"<fault>"},
+		{},
+	} {
+		data, err := xmlrpc.AppendResponse(nil, values)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := make([]xmlrpc.MulticallResult, len(values))
+		for i := range values {
+			want[i].Value = values[i]
+		}
+		got, err := xmlrpc.DecodeMulticallResponse(data, len(values), xmlrpc.Limits{})
+		if diff := cmp.Diff(want, got); diff != "" || err != nil {
+			t.Errorf("error %v, -want +got:\n%s", err, diff)
+		}
+		faults := make([]*xmlrpc.Fault, len(values))
+		for i := range faults {
+			faults[i] = new(xmlrpc.Fault) // of the response before
+		}
+		err = xmlrpc.CheckMulticallResponse(data, faults, xmlrpc.Limits{})
+		if diff := cmp.Diff(make([]*xmlrpc.Fault, len(values)), faults); diff != "" || err != nil {
+			t.Errorf("check: error %v, -want +got:\n%s", err, diff)
+		}
+	}
 }
 
 // What is skipped because it repeats what was read counts all the same: as a
@@ -177,16 +213,9 @@ func TestCheckAllocates(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	single, err := xmlrpc.AppendResponse(nil, values)
-	if err != nil {
-		t.Fatal(err)
-	}
 	faults := make([]*xmlrpc.Fault, len(values))
 	n := testing.AllocsPerRun(100, func() {
 		if err := xmlrpc.CheckMulticallResponse(multicall, faults, xmlrpc.Limits{}); err != nil {
-			t.Error(err)
-		}
-		if err := xmlrpc.CheckResponse(single, xmlrpc.Limits{}); err != nil {
 			t.Error(err)
 		}
 	})

@@ -5,7 +5,6 @@ import (
 	"io"
 	"net"
 	"testing"
-	"time"
 
 	"github.com/evid/evid"
 	"github.com/evid/evid/xmlrpc"
@@ -69,14 +68,14 @@ func BenchmarkDeliver(b *testing.B) {
 			}
 			l := transport.Open(to).(*lane)
 			defer l.Close()
-			l.dest.prove("/RPC2")
+			l.dest.called("/RPC2", proven(1))
 			l.dest.multicallWorked("/RPC2", maxMulticall, 1)
 			b.ReportAllocs()
 			for b.Loop() {
 				for i := range batch {
 					batch[i] = evid.Item{Event: e, Socket: to}
 				}
-				l.Deliver(time.Time{}, batch)
+				l.Deliver(batch)
 				if r := batch[n-1].Result; r.Verdict != evid.Delivered {
 					b.Fatal(r)
 				}
@@ -96,7 +95,7 @@ func BenchmarkDial(b *testing.B) {
 	defer l.Close()
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := l.dial(s.(*socket), time.Time{}); err != nil {
+		if _, err := l.dial(s.(*socket)); err != nil {
 			b.Fatal(err)
 		}
 		l.Idle()

@@ -130,7 +130,7 @@ func TestConnectTimeout(t *testing.T) {
 	l := openTestLane(t, newTransports(t, nil), dropSYNs(t)+":m;connect_timeout=20")
 	want := evid.Result{Verdict: evid.Retry, Blame: evid.TheDestination, Detail: "connect to " + l.socket.address() + ": no connection within 20ms"}
 	batch := l.events(1)
-	l.Deliver(time.Time{}, batch)
+	l.Deliver(batch)
 	wantEqual(t, "result", batch[0].Result, want)
 }
 
@@ -143,7 +143,7 @@ func TestCloseAbortsDial(t *testing.T) {
 			done := make(chan evid.Result)
 			go func() {
 				batch := l.events(1)
-				l.Deliver(time.Time{}, batch)
+				l.Deliver(batch)
 				done <- batch[0].Result
 			}()
 			for dialling := false; !dialling && i%5 > 0; { // else it comes when it comes

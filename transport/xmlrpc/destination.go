@@ -15,8 +15,8 @@ type destination struct {
 	mu       sync.Mutex
 	hangUps  int           // connections in a row that were of no use after their first reply
 	closeFor time.Duration // up to then each reply is taken for a connection's last
-	paths    *path         // the last used first
-	count    int           // of paths
+	paths    []path
+	oldest   int // of paths, when there are maxPaths
 }
 
 // A server that hangs up after each reply without saying so (Frontier::Daemon) is
@@ -32,14 +32,14 @@ const (
 // of its system.multicall.
 type path struct {
 	name   string
-	next   *path
 	proven bool          // it has answered a single call as XML-RPC says
 	size   int           // calls that the next multicall may have; 0: as many as the first
 	mean   time.Duration // of one call; 0: not known
 	single time.Duration // up to then there are no multicalls
 }
 
-// maxPaths bounds the paths of a server that are remembered.
+// maxPaths bounds the paths of a server that are remembered. A further one takes the
+// place of the oldest.
 const maxPaths = 64
 
 // hungUp notes that a connection could not be used again: the server had closed
@@ -64,36 +64,21 @@ func (d *destination) keeps(served int, now time.Duration) bool {
 	return now >= d.closeFor
 }
 
-// pathLocked returns what was learned of a path.
+// pathLocked returns what was learned of a path. It is valid up to the next call.
 func (d *destination) pathLocked(name string) *path {
-	link := &d.paths
-	for *link != nil && (*link).name != name {
-		link = &(*link).next
+	for i := range d.paths {
+		if d.paths[i].name == name {
+			return &d.paths[i]
+		}
 	}
-	p := *link
-	if p == nil {
-		p = d.newPathLocked(name)
-	} else {
-		*link = p.next
+	if len(d.paths) < maxPaths {
+		d.paths = append(d.paths, path{name: name})
+		return &d.paths[len(d.paths)-1]
 	}
-	p.next, d.paths = d.paths, p
+	p := &d.paths[d.oldest]
+	d.oldest = (d.oldest + 1) % maxPaths
+	*p = path{name: name}
 	return p
-}
-
-// newPathLocked makes room for a path that is not in the list yet.
-func (d *destination) newPathLocked(name string) *path {
-	if d.count < maxPaths {
-		d.count++
-		return &path{name: name}
-	}
-	link := &d.paths
-	for (*link).next != nil {
-		link = &(*link).next
-	}
-	last := *link
-	*link = nil
-	*last = path{name: name}
-	return last
 }
 
 // destinations are all servers to which a lane is open.

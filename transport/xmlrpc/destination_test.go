@@ -188,7 +188,7 @@ func TestChunkedReplies(t *testing.T) {
 	l := openTestLane(t, newTransports(t, nil), s.Addr().String()+":m")
 	for range 3 {
 		batch := l.events(1)
-		l.Deliver(time.Time{}, batch)
+		l.Deliver(batch)
 		wantEqual(t, "result", batch[0].Result, evid.Result{Verdict: evid.Delivered, Sent: true, Answered: true, Code: 200})
 	}
 	if l.conn == nil || l.conn.served != 3 {
@@ -217,18 +217,19 @@ func TestDestinations(t *testing.T) {
 	}
 }
 
-// The paths of a server that are remembered are bounded; those in use stay.
+// proven is the answer of a server that speaks XML-RPC, after some time.
+func proven(took time.Duration) *outcome {
+	return &outcome{reply: reply{status: 200, body: []byte(methodResponse)}, took: took}
+}
+
+// The paths of a server that are remembered are bounded: the oldest make room.
 func TestPathsAreBounded(t *testing.T) {
 	var d destination
 	for i := range 10 * maxPaths {
-		d.prove("/used")
-		d.prove(fmt.Sprint("/", i))
+		d.called(fmt.Sprint("/", i), proven(1))
 	}
-	n := 0
-	for p := d.paths; p != nil; p = p.next {
-		n++
-	}
-	if n != maxPaths || !d.called("/used", 1) || d.called("/0", 1) {
-		t.Errorf("%d paths, want the %d that were used last", n, maxPaths)
+	newest := fmt.Sprint("/", 10*maxPaths-1)
+	if n := len(d.paths); n != maxPaths || !d.pathLocked(newest).proven || d.pathLocked("/0").proven {
+		t.Errorf("%d paths, want the newest %d", n, maxPaths)
 	}
 }

@@ -12,9 +12,9 @@ import (
 const noProbes = -1
 
 // dial connects to the server, with all addresses of its name and the TLS
-// handshake before connect_timeout and the deadline. Close aborts it.
-func (l *lane) dial(s *socket, deadline time.Time) (*connection, error) {
-	end := earlier(time.Now().Add(s.opts.ConnectTimeout), deadline)
+// handshake before connect_timeout. Close aborts it.
+func (l *lane) dial(s *socket) (*connection, error) {
+	end := time.Now().Add(s.opts.ConnectTimeout)
 	var ctx context.Context = &dialContext{Context: context.Background(), lane: l, end: end}
 	if _, err := netip.ParseAddr(s.dialHost()); err != nil || s.tls {
 		timed, cancel := context.WithDeadline(ctx, end)

@@ -119,7 +119,7 @@ func (s *socket) judgeDial(err error) evid.Result {
 	result := evid.Result{Verdict: evid.Retry, Blame: evid.TheDestination}
 	switch {
 	case noDescriptor(err):
-		result.Blame = evid.NoOne
+		result.Blame = evid.TheProcess
 		result.Detail = fmt.Sprintf("connect to %s: no file descriptor is free", address)
 	case isTimeout(err):
 		result.Detail = fmt.Sprintf("connect to %s: no connection within %v", address, s.opts.ConnectTimeout)

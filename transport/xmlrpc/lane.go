@@ -29,34 +29,31 @@ var errClosed = errors.New("the lane is closed")
 
 // Deliver implements [evid.Lane]. It attempts one item, or several in one
 // system.multicall.
-func (l *lane) Deliver(deadline time.Time, batch []evid.Item) {
+func (l *lane) Deliver(batch []evid.Item) {
 	s := batch[0].Socket.(*socket)
 	b := l.t.buffers.get()
 	defer l.t.buffers.put(b)
 	if !s.opts.Confirm {
-		batch[0].Result = l.send(s, deadline, b, batch[0].Event)
+		batch[0].Result = l.send(s, b, batch[0].Event)
 		return
 	}
 	sent := false
 	if len(batch) > 1 {
 		var settled bool
-		if settled, sent = l.multicall(s, deadline, b, batch); settled {
+		if settled, sent = l.multicall(s, b, batch); settled {
 			return
 		}
 	}
-	if sent && !deadline.IsZero() && !time.Now().Before(deadline) {
-		return
-	}
-	batch[0].Result = l.call(s, deadline, b, batch[0].Event)
+	batch[0].Result = l.call(s, b, batch[0].Event)
 	if sent && batch[0].Result.Verdict != evid.NotSent {
 		batch[0].Result.Sent = true // in the multicall, whatever came of it
 	}
 }
 
 // call sends one event and says what came of it.
-func (l *lane) call(s *socket, deadline time.Time, b *buffers, e *evid.Event) evid.Result {
+func (l *lane) call(s *socket, b *buffers, e *evid.Event) evid.Result {
 	b.request = s.appendCall(b.request[:0], e)
-	o := l.exchange(s, deadline, b)
+	o := l.exchange(s, b)
 	switch {
 	case o.dial != nil:
 		return l.unlessClosed(o.judgeDial(s))
@@ -74,11 +71,8 @@ func (l *lane) call(s *socket, deadline time.Time, b *buffers, e *evid.Event) ev
 
 // learn takes from the answer to a single call what multicalls need to know.
 func (l *lane) learn(s *socket, o *outcome) {
-	if !s.opts.Multicall || o.reply.status/100 != 2 {
-		return
-	}
-	if !l.dest.called(s.path(), o.took) && o.isXMLRPC() {
-		l.dest.prove(s.path())
+	if s.opts.Multicall && o.reply.status/100 == 2 {
+		l.dest.called(s.path(), o)
 	}
 }
 
@@ -95,17 +89,17 @@ type outcome struct {
 // exchange sends the request in b and reads the reply. A connection that was used
 // before may have been closed by the server meanwhile: if not a byte of reply
 // comes over it, the request is sent once more over a new one.
-func (l *lane) exchange(s *socket, deadline time.Time, b *buffers) (o outcome) {
+func (l *lane) exchange(s *socket, b *buffers) (o outcome) {
 	var end time.Time
 	for {
-		conn, err := l.connect(s, deadline)
+		conn, err := l.connect(s)
 		if err != nil {
 			o.dial = err
 			return o
 		}
 		start := time.Now()
 		if !o.sent {
-			end = earlier(start.Add(s.opts.Timeout), deadline)
+			end = start.Add(s.opts.Timeout)
 			o.sent = true
 		}
 		reused := conn.served > 0
@@ -156,15 +150,8 @@ func (l *lane) unlessClosed(result evid.Result) evid.Result {
 	return result
 }
 
-func earlier(a, b time.Time) time.Time {
-	if b.IsZero() || a.Before(b) {
-		return a
-	}
-	return b
-}
-
 // connect returns the connection there is, or a new one.
-func (l *lane) connect(s *socket, deadline time.Time) (*connection, error) {
+func (l *lane) connect(s *socket) (*connection, error) {
 	l.mu.Lock()
 	conn, closed := l.conn, l.closed
 	l.mu.Unlock()
@@ -172,13 +159,13 @@ func (l *lane) connect(s *socket, deadline time.Time) (*connection, error) {
 	case closed:
 		return nil, errClosed
 	case conn == nil:
-		return l.dial(s, deadline)
+		return l.dial(s)
 	case !conn.isStale():
 		return conn, nil
 	}
 	l.disconnect()
 	l.noteHangUp(conn, l.t.now())
-	return l.dial(s, deadline)
+	return l.dial(s)
 }
 
 // disconnect closes the connection.

@@ -107,7 +107,7 @@ func openLane(t *testing.T, transports *Transports, socket string) (evid.Lane, f
 		t.Cleanup(func() { lane.Close() })
 		return lane, func(value string) evid.Result {
 			batch := []evid.Item{{Event: &evid.Event{Name: "E_X", Params: []evid.Param{evid.String("v", value)}}, Socket: s}}
-			lane.Deliver(time.Time{}, batch)
+			lane.Deliver(batch)
 			return batch[0].Result
 		}
 	}
@@ -237,7 +237,7 @@ func TestHeaders(t *testing.T) {
 		lane := transport.Open(sock)
 		defer lane.Close()
 		batch := []evid.Item{{Event: &evid.Event{Name: "E_X", ID: evid.ID{Epoch: 7, Seq: 42}}, Socket: sock}}
-		lane.Deliver(time.Time{}, batch)
+		lane.Deliver(batch)
 		wantDelivered(t, batch[0].Result)
 		got := <-head
 		for name, value := range test.want {
@@ -268,7 +268,7 @@ func TestEventIDAndBigInt(t *testing.T) {
 		}
 		lane := transport.Open(sock)
 		batch := []evid.Item{{Event: e, Socket: sock}}
-		lane.Deliver(time.Time{}, batch)
+		lane.Deliver(batch)
 		lane.Close()
 		wantDelivered(t, batch[0].Result)
 		body := <-s.requests
@@ -550,7 +550,7 @@ func TestTLSAlert(t *testing.T) {
 	}
 }
 
-// Without a file descriptor nobody is to blame, also when it is the resolver that
+// Without a file descriptor nobody else is to blame, also when it is the resolver that
 // has none.
 func TestOutOfFileDescriptors(t *testing.T) {
 	s := parseSocket(t, "localhost:1:m")
@@ -568,7 +568,7 @@ func TestOutOfFileDescriptors(t *testing.T) {
 	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		t.Fatal(err)
 	}
-	if without.Verdict != evid.Retry || without.Blame != evid.NoOne {
+	if without.Verdict != evid.Retry || without.Blame != evid.TheProcess {
 		t.Errorf("without descriptors: %+v", without)
 	}
 	if with := s.judgeDial(unresolved); with.Blame != evid.TheDestination {
@@ -618,7 +618,7 @@ func TestDeliverAllocates(t *testing.T) {
 	batch := []evid.Item{{Event: e, Socket: sock}}
 	n := testing.AllocsPerRun(200, func() {
 		batch[0].Result = evid.Result{}
-		lane.Deliver(time.Time{}, batch)
+		lane.Deliver(batch)
 	})
 	wantDelivered(t, batch[0].Result)
 	if n > 0 && !raceDetector {

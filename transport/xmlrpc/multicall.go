@@ -3,6 +3,7 @@ package xmlrpc
 import (
 	"bytes"
 	"errors"
+	"net/http"
 	"time"
 
 	"github.com/evid/evid"
@@ -31,7 +32,7 @@ const (
 // is to say about the first; then the results are set. Else nothing is: it was not
 // tried, or (sent) the server has not answered as it should, and the first goes
 // singly.
-func (l *lane) multicall(s *socket, deadline time.Time, b *buffers, batch []evid.Item) (settled, sent bool) {
+func (l *lane) multicall(s *socket, b *buffers, batch []evid.Item) (settled, sent bool) {
 	n := 0
 	if batch = s.sameForm(batch); len(batch) >= 2 {
 		n = l.dest.multicallSize(s.path(), len(batch), s.opts.Timeout, l.t.now())
@@ -42,7 +43,7 @@ func (l *lane) multicall(s *socket, deadline time.Time, b *buffers, batch []evid
 	if n < 2 {
 		return false, false
 	}
-	o := l.exchange(s, deadline, b)
+	o := l.exchange(s, b)
 	var faults [maxMulticall]*xmlrpc.Fault
 	switch {
 	case o.dial != nil:
@@ -53,6 +54,9 @@ func (l *lane) multicall(s *socket, deadline time.Time, b *buffers, batch []evid
 		for i := range n {
 			batch[i].Result = s.judgeResult(&o.reply, faults[i])
 		}
+		return true, true
+	case o.isBusy():
+		batch[0].Result = s.judge(&o.reply)
 		return true, true
 	case l.isClosed():
 		return true, true
@@ -91,13 +95,20 @@ func (o *outcome) isMulticall(faults []*xmlrpc.Fault) bool {
 		xmlrpc.CheckMulticallResponse(o.reply.body, faults, xmlrpc.Limits{Bytes: maxBody}) == nil
 }
 
+// isBusy reports whether the answer is from one who has no time just now, and says
+// for how long: nothing about multicalls.
+func (o *outcome) isBusy() bool {
+	status := o.reply.status
+	return (status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable) && o.reply.retryAfter > 0
+}
+
 // isXMLRPC reports whether the answer to a single call is from one who speaks
 // XML-RPC.
 func (o *outcome) isXMLRPC() bool {
 	if o.err != nil || o.reply.status/100 != 2 || o.reply.cut || !bytes.Contains(o.reply.body, []byte(responseTag)) {
 		return false
 	}
-	err := xmlrpc.CheckResponse(o.reply.body, xmlrpc.Limits{Bytes: maxBody})
+	_, err := xmlrpc.DecodeResponse(o.reply.body, xmlrpc.Limits{Bytes: maxBody})
 	_, isFault := errors.AsType[*xmlrpc.Fault](err)
 	return err == nil || isFault
 }
@@ -139,21 +150,14 @@ func (d *destination) multicallFailed(name string, now time.Duration) {
 	p.single = now + singleMemory
 }
 
-// called notes how long a single call took, and reports whether the path is
-// proven.
-func (d *destination) called(name string, took time.Duration) (proven bool) {
+// called notes what came of a single call: how long it took, and whether it proves
+// that XML-RPC is spoken.
+func (d *destination) called(name string, o *outcome) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	p := d.pathLocked(name)
-	p.tookLocked(took)
-	return p.proven
-}
-
-// prove notes that a path has answered a single call as XML-RPC says.
-func (d *destination) prove(name string) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.pathLocked(name).proven = true
+	p.tookLocked(o.took)
+	p.proven = p.proven || o.isXMLRPC()
 }
 
 // tookLocked takes the time of a call into the mean.

@@ -34,7 +34,7 @@ func TestMulticallContent(t *testing.T) {
 	params := []evid.Param{evid.String("ip", "<10.0.0.1>"), evid.Int("n", -5), evid.String("", "x")}
 	l.deliver(1, params...)
 	batch := l.events(2, params...)
-	l.Deliver(time.Time{}, batch)
+	l.Deliver(batch)
 	want := evid.Result{Verdict: evid.Delivered, Sent: true, Answered: true, Code: 200}
 	for i := range batch {
 		wantEqual(t, "result", batch[i].Result, want)
@@ -65,7 +65,7 @@ func TestMulticallWithNames(t *testing.T) {
 	mixed := l.events(2, unnamed)
 	mixed = append(mixed, l.events(1, named)...)
 	mixed = append(mixed, l.events(1, unnamed)...)
-	l.Deliver(time.Time{}, mixed)
+	l.Deliver(mixed)
 	wantEqual(t, "mixed", verdicts(mixed), delivered(2, 4))
 	wantEqual(t, "events of each request", s.seen(), []int{1, 1, 2})
 	last := s.calls[len(s.calls)-1].Params
@@ -121,7 +121,7 @@ func TestMulticallFaults(t *testing.T) {
 	l.deliver(1)
 	l.deliver(2)
 	batch := l.events(4)
-	l.Deliver(time.Time{}, batch)
+	l.Deliver(batch)
 	ok := evid.Result{Verdict: evid.Delivered, Sent: true, Answered: true, Code: 200}
 	for i, want := range []evid.Result{
 		ok,
@@ -146,24 +146,27 @@ func TestMulticallRefused(t *testing.T) {
 	}
 	cutShort := fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(right), right[:len(right)-1])
 	for name, reply := range map[string]multicallAnswer{
-		"no such method":     func(conn net.Conn, _ []xmlrpc.Call) bool { return writeReply(conn, fault) },
-		"a scalar":           answerValue(func([]xmlrpc.Call) any { return 1 }),
-		"nothing in it":      answerValue(func([]xmlrpc.Call) any { return []any{} }),
-		"one too few":        answerValue(func(calls []xmlrpc.Call) any { return results(len(calls) - 1) }),
-		"one too many":       answerValue(func(calls []xmlrpc.Call) any { return results(len(calls) + 1) }),
-		"two values each":    answerValue(func([]xmlrpc.Call) any { return []any{[]any{1, 1}, []any{1, 1}} }),
-		"values as they are": answerValue(func([]xmlrpc.Call) any { return []any{1, 1} }),
-		"a struct":           answerValue(func([]xmlrpc.Call) any { return []any{[]any{1}, xmlrpc.Struct{{Name: "a", Value: 1}}} }),
-		"garbage behind it":  func(conn net.Conn, _ []xmlrpc.Call) bool { return writeReply(conn, append(bytes.Clone(right), 'x')) },
-		"no XML":             func(conn net.Conn, _ []xmlrpc.Call) bool { return writeReply(conn, []byte("OK")) },
-		"no body":            answerWith("HTTP/1.1 204 No Content\r\n\r\n"),
-		"HTTP 500":           answerWith("HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n"),
-		"HTTP 400":           answerWith("HTTP/1.1 400 No\r\nContent-Length: 0\r\n\r\n"),
-		"HTTP 410":           answerWith("HTTP/1.1 410 Gone\r\nContent-Length: 0\r\n\r\n"),
-		"no HTTP":            answerWith("what?\r\n\r\n"),
-		"half a head":        answerWith("HTTP/1.1 200 OK\r\nContent-Le"),
-		"cut short":          answerWith(cutShort),
-		"a body too long":    answerWith("HTTP/1.1 200 OK\r\n\r\n" + string(right) + strings.Repeat(" ", maxBody)),
+		"no such method":       func(conn net.Conn, _ []xmlrpc.Call) bool { return writeReply(conn, fault) },
+		"a scalar":             answerValue(func([]xmlrpc.Call) any { return 1 }),
+		"nothing in it":        answerValue(func([]xmlrpc.Call) any { return []any{} }),
+		"one too few":          answerValue(func(calls []xmlrpc.Call) any { return results(len(calls) - 1) }),
+		"one too many":         answerValue(func(calls []xmlrpc.Call) any { return results(len(calls) + 1) }),
+		"two values each":      answerValue(func([]xmlrpc.Call) any { return []any{[]any{1, 1}, []any{1, 1}} }),
+		"values of both kinds": answerValue(func([]xmlrpc.Call) any { return []any{[]any{1}, 1} }),
+		"structs as they are": answerValue(func(calls []xmlrpc.Call) any {
+			return []any{xmlrpc.Struct{{Name: "methodName", Value: calls[0].Method}}, xmlrpc.Struct{{Name: "methodName", Value: calls[1].Method}}}
+		}),
+		"a struct":          answerValue(func([]xmlrpc.Call) any { return []any{[]any{1}, xmlrpc.Struct{{Name: "a", Value: 1}}} }),
+		"garbage behind it": func(conn net.Conn, _ []xmlrpc.Call) bool { return writeReply(conn, append(bytes.Clone(right), 'x')) },
+		"no XML":            func(conn net.Conn, _ []xmlrpc.Call) bool { return writeReply(conn, []byte("OK")) },
+		"no body":           answerWith("HTTP/1.1 204 No Content\r\n\r\n"),
+		"HTTP 500":          answerWith("HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n"),
+		"HTTP 400":          answerWith("HTTP/1.1 400 No\r\nContent-Length: 0\r\n\r\n"),
+		"HTTP 410":          answerWith("HTTP/1.1 410 Gone\r\nContent-Length: 0\r\n\r\n"),
+		"no HTTP":           answerWith("what?\r\n\r\n"),
+		"half a head":       answerWith("HTTP/1.1 200 OK\r\nContent-Le"),
+		"cut short":         answerWith(cutShort),
+		"a body too long":   answerWith("HTTP/1.1 200 OK\r\n\r\n" + string(right) + strings.Repeat(" ", maxBody)),
 		"reset": func(conn net.Conn, _ []xmlrpc.Call) bool {
 			io.WriteString(conn, "HTTP/1.1 200 OK\r\n")
 			conn.(*net.TCPConn).SetLinger(0)
@@ -202,22 +205,6 @@ func swallow(conn net.Conn, _ []xmlrpc.Call) bool {
 	return false
 }
 
-// When all the time there was went into the multicall, nothing is called singly.
-func TestMulticallPastDeadline(t *testing.T) {
-	s := serveRPC(t, swallow)
-	l := openTestLane(t, newTransports(t, nil), s.Addr().String()+":m;struct=1;timeout=60000")
-	l.deliver(1)
-	batch := l.events(2)
-	l.Deliver(time.Now().Add(20*time.Millisecond), batch)
-	for i := range batch {
-		wantEqual(t, "result", batch[i].Result, evid.Result{})
-	}
-	l.Close()
-	s.Close()
-	s.done.Wait()
-	wantEqual(t, "events of each request", s.seen(), []int{1, 2})
-}
-
 // hangUp closes without a byte of reply.
 func hangUp(net.Conn, []xmlrpc.Call) bool { return false }
 
@@ -252,7 +239,7 @@ func TestMulticallNoConnection(t *testing.T) {
 	s.Close()
 	s.done.Wait()
 	batch := l.events(2)
-	l.Deliver(time.Time{}, batch)
+	l.Deliver(batch)
 	wantEqual(t, "first", batch[0].Result, evid.Result{
 		Verdict: evid.Retry, Blame: evid.TheDestination, Detail: "connect to " + s.Addr().String() + ": connection refused",
 	})
@@ -274,7 +261,7 @@ func TestMulticallSentAndThenRefused(t *testing.T) {
 	l := openTestLane(t, newTransports(t, nil), s.Addr().String()+":m;struct=1")
 	l.deliver(1)
 	batch := l.events(2)
-	l.Deliver(time.Time{}, batch)
+	l.Deliver(batch)
 	if r := batch[0].Result; r.Blame != evid.TheDestination || !r.Sent {
 		t.Errorf("result: %+v", r)
 	}
@@ -287,11 +274,11 @@ func TestMulticallClose(t *testing.T) {
 		return swallow(conn, calls)
 	})
 	l := openTestLane(t, newTransports(t, nil), s.Addr().String()+":m;struct=1;timeout=60000")
-	l.dest.prove("/RPC2") // its first connection: it is not tried over another
+	l.dest.called("/RPC2", proven(1)) // its first connection: it is not tried over another
 	done := make(chan []evid.Item)
 	go func() {
 		batch := l.events(2)
-		l.Deliver(time.Time{}, batch)
+		l.Deliver(batch)
 		done <- batch
 	}()
 	<-read
@@ -313,8 +300,7 @@ func TestMulticallOfSlowCalls(t *testing.T) {
 	}{{200 * time.Millisecond, []int{6}}, {time.Second, []int{1}}, {10 * time.Millisecond, []int{32}}} {
 		s := serveRPC(t, answerRight)
 		l := openTestLane(t, newTransports(t, nil), s.Addr().String()+":m;struct=1")
-		l.dest.called("/RPC2", test.took)
-		l.dest.prove("/RPC2")
+		l.dest.called("/RPC2", proven(test.took))
 		l.dest.multicallWorked("/RPC2", 32, 32*test.took)
 		l.deliver(32)
 		wantEqual(t, fmt.Sprintf("events of each request, calls of %v", test.took), s.seen(), test.sizes)
@@ -324,14 +310,14 @@ func TestMulticallOfSlowCalls(t *testing.T) {
 func TestMeanTime(t *testing.T) {
 	var d destination
 	mean := func() time.Duration { return d.pathLocked("/").mean }
-	d.called("/", 80*time.Millisecond)
+	d.called("/", proven(80*time.Millisecond))
 	wantEqual(t, "first", mean(), 80*time.Millisecond)
-	d.called("/", 160*time.Millisecond)
+	d.called("/", proven(160*time.Millisecond))
 	wantEqual(t, "a slower one", mean(), 90*time.Millisecond)
 	d.multicallWorked("/", 10, 100*time.Millisecond)
 	wantEqual(t, "a batch", mean(), 80*time.Millisecond)
 	for range 200 {
-		d.called("/", 0)
+		d.called("/", proven(0))
 	}
 	if mean() <= 0 {
 		t.Error("no time at all")
@@ -342,7 +328,7 @@ func TestMeanTime(t *testing.T) {
 // An hour after a refusal batches are small again.
 func TestMulticallStartsAnew(t *testing.T) {
 	var d destination
-	d.prove("/")
+	d.called("/", proven(1))
 	d.multicallWorked("/", 16, 16)
 	wantEqual(t, "before", d.multicallSize("/", 32, time.Second, 0), 32)
 	d.multicallFailed("/", 0)
@@ -362,7 +348,7 @@ func TestMulticallOfLargeEvents(t *testing.T) {
 	huge := evid.String("", strings.Repeat("x", 300<<10))
 	wantEqual(t, "300 KiB each", l.deliver(2, huge), delivered(1, 2))
 	mixed := append(l.events(2), l.events(1, huge)...)
-	l.Deliver(time.Time{}, mixed)
+	l.Deliver(mixed)
 	wantEqual(t, "small and huge", verdicts(mixed), delivered(2, 3))
 	wantEqual(t, "events of each request", s.seen(), []int{1, 8, 1, 2})
 }
@@ -424,7 +410,7 @@ func TestMulticallAllocates(t *testing.T) {
 		}
 	})
 	l := openTestLane(t, newTransports(t, nil), s.Addr().String()+":m;struct=1;timeout=60000")
-	l.dest.prove("/RPC2")
+	l.dest.called("/RPC2", proven(1))
 	l.dest.multicallWorked("/RPC2", maxMulticall, 1)
 	batch := l.events(maxMulticall, evid.String("ip", "192.168.2.11"))
 	request, n := l.socket.appendMulticall(nil, batch)
@@ -436,10 +422,26 @@ func TestMulticallAllocates(t *testing.T) {
 		for i := range batch {
 			batch[i].Result = evid.Result{}
 		}
-		l.Deliver(time.Time{}, batch)
+		l.Deliver(batch)
 	})
 	wantEqual(t, "verdicts", verdicts(batch), delivered(len(batch), len(batch)))
 	if allocs > 0 && !raceDetector {
 		t.Errorf("%v allocations per multicall", allocs)
 	}
+}
+
+// RPC::XML answers with the values as they are: they have been executed, and count.
+func TestMulticallBareValues(t *testing.T) {
+	s := serveRPC(t, answerValue(func(calls []xmlrpc.Call) any {
+		values := make([]any, len(calls))
+		for i := range values {
+			values[i] = i
+		}
+		return values
+	}))
+	l := openTestLane(t, newTransports(t, nil), s.Addr().String()+":m;struct=1;timeout=60000")
+	l.deliver(1)
+	wantEqual(t, "two", l.deliver(3), delivered(2, 3))
+	wantEqual(t, "twice as many", l.deliver(4), delivered(4, 4))
+	wantEqual(t, "events of each request", s.seen(), []int{1, 2, 4})
 }

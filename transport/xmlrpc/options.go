@@ -32,19 +32,6 @@ func newSettings(o Options, replaced *atomic.Uint64) *settings {
 	return &settings{Options: o, params: f, items: items}
 }
 
-// policy is what the options say to delivery.
-func (o *Options) policy() evid.Policy {
-	return evid.Policy{
-		Sync:        o.SyncMode,
-		MaxAttempts: o.MaxAttempts,
-		MaxAge:      o.MaxAge,
-		RetryMin:    o.RetryMin,
-		RetryMax:    o.RetryMax,
-		Connections: o.Connections,
-		OwnLane:     o.Lane == laneOwn,
-	}
-}
-
 // with returns the options of a socket: o, but for what text ("timeout=500;confirm=0")
 // says, and with what follows from one for another.
 func (o Options) with(text string) (Options, error) {

@@ -22,8 +22,9 @@ type Params struct {
 
 // Options are the parameters that each socket can set for itself.
 type Options struct {
+	evid.Policy
+
 	UseStructParam bool          // a named parameter is a struct of one member
-	SyncMode       bool          // a raise waits for one attempt
 	Keepalive      bool          // the connection serves more than one event
 	Confirm        bool          // the reply is read and decides what became of the event
 	Captured       bool          // exactly the bytes of OpenSIPS: no keepalive, no confirm, no multicall, no header of ours
@@ -31,23 +32,11 @@ type Options struct {
 	Timeout        time.Duration // for the call, from its first byte to the end of the reply
 	ConnectTimeout time.Duration // for the connection, with all addresses of the host
 	RetryFaults    []int         // fault codes after which the event is worth another attempt
-	MaxAttempts    int           // at an event that the subscriber takes offence at or does not answer
-	MaxAge         time.Duration // from the raise of an event to its last attempt
-	RetryMin       time.Duration // the longest pause after a first failure; it doubles with each further one
-	RetryMax       time.Duration // up to this
-	Lane           string        // "shared" with the other subscribers of the destination, or "own"
-	Connections    int           // how many subscribers of the lane are called at a time
 	BigInt         string        // integers outside 32 bits: "string" or "i8"
 	EventID        bool          // the event's id is a last parameter, named event_id
 	UserAgent      string
 	TLSVerify      bool // the certificate of an xmlrpcs server must be valid
 }
-
-// The values of Lane.
-const (
-	laneShared = "shared"
-	laneOwn    = "own"
-)
 
 // Limits of the parameters.
 const (
@@ -63,20 +52,14 @@ const userAgent = "OpenSIPS XMLRPC Notifier"
 // DefaultParams returns the values that parameters have when nothing is said.
 // The ones that OpenSIPS has too are as documented there.
 func DefaultParams() Params {
-	policy := evid.DefaultPolicy()
 	return Params{Options: Options{
+		Policy:         evid.DefaultPolicy(),
 		Keepalive:      true,
 		Confirm:        true,
 		Multicall:      true,
 		Timeout:        5 * time.Second,
 		ConnectTimeout: 2 * time.Second,
 		RetryFaults:    []int{-32300, -32400, -32500, -32603},
-		MaxAttempts:    policy.MaxAttempts,
-		MaxAge:         policy.MaxAge,
-		RetryMin:       policy.RetryMin,
-		RetryMax:       policy.RetryMax,
-		Lane:           laneShared,
-		Connections:    policy.Connections,
 		BigInt:         "string",
 		UserAgent:      userAgent,
 		TLSVerify:      true,
@@ -113,7 +96,7 @@ func (o *Options) callParams() []modparam.Param {
 			Usage: "send a named parameter as a struct of one member, which XML-RPC libraries understand",
 		},
 		{
-			Name: "sync_mode", Value: modparam.Bool(&o.SyncMode),
+			Name: "sync_mode", Value: modparam.Bool(&o.Sync),
 			Usage: "a raise waits for one attempt at the subscriber",
 		},
 		{
@@ -167,7 +150,7 @@ func (o *Options) retryParams() []modparam.Param {
 			Usage: "the longest pause after any failure",
 		},
 		{
-			Name: "lane", Value: modparam.OneOf(&o.Lane, laneShared, laneOwn),
+			Name: "lane", Value: laneChoice(&o.OwnLane),
 			Usage: "share connections with the other subscribers of the server, or have an own one",
 		},
 		{
@@ -197,6 +180,25 @@ func (o *Options) contentParams() []modparam.Param {
 			Usage: "the certificate of an xmlrpcs server must be valid",
 		},
 	}
+}
+
+// laneChoice is "shared" or "own".
+func laneChoice(own *bool) modparam.Value {
+	get := func() string {
+		if *own {
+			return "own"
+		}
+		return "shared"
+	}
+	set := func(text string) error {
+		var choice string
+		if err := modparam.OneOf(&choice, "shared", "own").Set(text); err != nil {
+			return err
+		}
+		*own = choice == "own"
+		return nil
+	}
+	return modparam.Func(modparam.Text, get, set)
 }
 
 // intList is a list of integers with commas between them.

@@ -189,8 +189,9 @@ const maxRetryAfter = time.Hour
 
 // parseRetryAfter reads both forms of the field: seconds and a date.
 func parseRetryAfter(value string, now time.Time) time.Duration {
-	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {
-		return min(time.Duration(seconds)*time.Second, maxRetryAfter)
+	if value != "" && strings.Trim(value, "0123456789") == "" {
+		seconds, _ := strconv.ParseUint(value, 10, 64) // if it is out of range, the greatest
+		return time.Duration(min(seconds, uint64(maxRetryAfter/time.Second))) * time.Second
 	}
 	if date, err := http.ParseTime(value); err == nil {
 		return min(max(0, date.Sub(now)), maxRetryAfter)

@@ -149,7 +149,7 @@ func (l *testLane) events(n int, params ...evid.Param) []evid.Item {
 // deliver delivers n events and returns the verdicts.
 func (l *testLane) deliver(n int, params ...evid.Param) []evid.Verdict {
 	batch := l.events(n, params...)
-	l.Deliver(time.Time{}, batch)
+	l.Deliver(batch)
 	return verdicts(batch)
 }
 

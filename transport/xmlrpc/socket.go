@@ -54,7 +54,7 @@ func (s *socket) String() string {
 }
 
 // Policy implements [evid.PolicySocket].
-func (s *socket) Policy() evid.Policy { return s.opts.policy() }
+func (s *socket) Policy() evid.Policy { return s.opts.Policy }
 
 func (s *socket) port() string   { return s.key[s.hostEnd+1 : s.portEnd] }
 func (s *socket) path() string   { return s.key[s.portEnd:s.pathEnd] }
@@ -77,14 +77,15 @@ func (s *socket) address() string { return net.JoinHostPort(s.dialHost(), s.port
 // name.
 func (s *socket) destination() string { return s.key[:s.portEnd] }
 
-// lane names the lane.
+// lane names the lane: the destination, and what a connection depends on where it
+// is not the default.
 func (s *socket) lane() string {
-	name := s.destination() + " keepalive=" + strconv.FormatBool(s.opts.Keepalive) + " verify=" + strconv.FormatBool(s.opts.TLSVerify)
-	if s.opts.Connections != 1 {
-		name += " connections=" + strconv.Itoa(s.opts.Connections)
+	name := s.destination()
+	if !s.opts.Keepalive {
+		name += " keepalive=0"
 	}
-	if s.opts.Lane == laneOwn {
-		name += " own=" + s.key
+	if !s.opts.TLSVerify {
+		name += " verify=0"
 	}
 	return name
 }

@@ -142,19 +142,17 @@ func TestOptions(t *testing.T) {
 	s := parseSocket(t, "h:1:m;struct=1;sync_mode=1;keepalive=0;timeout=250;connect_timeout=1s;"+
 		"retry_faults=1,-2;big_int=i8;event_id=1;user_agent=Mine/1;tls_verify=0;multicall=0;"+
 		"max_attempts=3;max_age=1h;retry_min=10;retry_max=2s;lane=own;connections=4")
-	want := Options{
-		UseStructParam: true, SyncMode: true, Confirm: true,
-		Timeout: 250 * time.Millisecond, ConnectTimeout: time.Second,
-		RetryFaults: []int{1, -2}, BigInt: "i8", EventID: true, UserAgent: "Mine/1",
-		MaxAttempts: 3, MaxAge: time.Hour, RetryMin: 10 * time.Millisecond, RetryMax: 2 * time.Second,
-		Lane: "own", Connections: 4,
-	}
-	if diff := gocmp.Diff(want, s.opts.Options); diff != "" {
-		t.Errorf("options (-want +got):\n%s", diff)
-	}
 	wantPolicy := evid.Policy{
 		Sync: true, MaxAttempts: 3, MaxAge: time.Hour, RetryMin: 10 * time.Millisecond, RetryMax: 2 * time.Second,
 		OwnLane: true, Connections: 4,
+	}
+	want := Options{
+		Policy: wantPolicy, UseStructParam: true, Confirm: true,
+		Timeout: 250 * time.Millisecond, ConnectTimeout: time.Second,
+		RetryFaults: []int{1, -2}, BigInt: "i8", EventID: true, UserAgent: "Mine/1",
+	}
+	if diff := gocmp.Diff(want, s.opts.Options); diff != "" {
+		t.Errorf("options (-want +got):\n%s", diff)
 	}
 	if got := evid.PolicyOf(s); got != wantPolicy {
 		t.Errorf("policy is %+v, want %+v", got, wantPolicy)
@@ -205,7 +203,7 @@ func TestLaneNames(t *testing.T) {
 		return transport.Lane(s)
 	}
 	base := lane("h:1:m")
-	for _, same := range []string{"H:1:other", "h:1/path:m", "h:1:m;timeout=1", "h:1:m;struct=1;event_id=1", "h:1:m;multicall=0;connections=1;lane=shared"} {
+	for _, same := range []string{"H:1:other", "h:1/path:m", "h:1:m;timeout=1", "h:1:m;struct=1;event_id=1", "h:1:m;multicall=0;connections=3;lane=own"} {
 		if lane(same) != base {
 			t.Errorf("%q has lane %q, want %q", same, lane(same), base)
 		}
@@ -216,14 +214,25 @@ func TestLaneNames(t *testing.T) {
 		}
 	}
 	for addr, want := range map[string]string{
-		"H:1:m":                        "xmlrpc:h:1 keepalive=true verify=true",
-		"[::1]:1/p:m;connections=3":    "xmlrpc:[::1]:1 keepalive=true verify=true connections=3",
-		"H:1:m;lane=own":               "xmlrpc:h:1 keepalive=true verify=true own=xmlrpc:h:1/RPC2:m",
-		"h:1:m;lane=own;connections=3": "xmlrpc:h:1 keepalive=true verify=true connections=3 own=xmlrpc:h:1/RPC2:m",
+		"H:1:m":                                     "xmlrpc:h:1",
+		"[::1]:1/p:m;keepalive=0":                   "xmlrpc:[::1]:1 keepalive=0",
+		"h:1:m;tls_verify=0":                        "xmlrpc:h:1 verify=0",
+		"h:1:m;keepalive=0;tls_verify=0":            "xmlrpc:h:1 keepalive=0 verify=0",
+		"h:1:m;keepalive=1;tls_verify=1":            "xmlrpc:h:1",
+		"h:1:m;lane=own;connections=3;tls_verify=0": "xmlrpc:h:1 verify=0",
 	} {
 		if got := lane(addr); got != want {
 			t.Errorf("%q has lane %q, want %q", addr, got, want)
 		}
+	}
+}
+
+// A lane without options is looked up for each subscription: its name is a part of
+// what is there already.
+func TestLaneNameAllocates(t *testing.T) {
+	s := parseSocket(t, "127.0.0.1:8081/path:m;timeout=5;lane=own")
+	if n := testing.AllocsPerRun(100, func() { s.lane() }); n > 0 {
+		t.Errorf("%v allocations", n)
 	}
 }
 

@@ -16,92 +16,80 @@ const maxDraining = 128
 // drainGrace is what draining connections have left when the lane closes.
 const drainGrace = time.Second
 
-// Unconfirmed is what a lane needs besides for receivers that never answer.
+// Unconfirmed is what a lane needs besides for receivers that never answer. It is
+// guarded by the lane's lock.
 type unconfirmed struct {
-	slots    chan struct{} // one for each draining connection
-	closing  chan struct{} // closed by Close
 	draining map[net.Conn]struct{}
+	room     sync.Cond // one of them has ended, or the lane is closed
 	drains   sync.WaitGroup
 }
 
 // send sends the request to a receiver that never answers: it is delivered when
 // all bytes are written.
-func (l *lane) send(s *socket, deadline time.Time, b *buffers, e *evid.Event) evid.Result {
-	u := l.reserve()
-	if u == nil {
+func (l *lane) send(s *socket, b *buffers, e *evid.Event) evid.Result {
+	if !l.waitForRoom() {
 		return evid.Result{}
 	}
 	b.request = s.appendCall(b.request[:0], e)
-	conn, err := l.connect(s, deadline)
+	conn, err := l.connect(s)
 	if err != nil {
-		<-u.slots
 		return l.unlessClosed(s.judgeDial(err))
 	}
-	conn.SetDeadline(earlier(time.Now().Add(s.opts.Timeout), deadline))
+	conn.SetDeadline(time.Now().Add(s.opts.Timeout))
 	_, err = conn.Write(b.request)
 	if err == nil {
 		err = conn.Conn.(interface{ CloseWrite() error }).CloseWrite() // *net.TCPConn and *tls.Conn have it
 	}
 	if err != nil {
-		<-u.slots
 		l.disconnect()
 		return l.unlessClosed(s.judgeUnwritten(err))
 	}
-	l.drain(u, conn.Conn)
+	l.drain(conn.Conn)
 	return evid.Result{Verdict: evid.Unconfirmed, Sent: true}
 }
 
-// reserve waits for a slot; nil: the lane is closed.
-func (l *lane) reserve() *unconfirmed {
+// waitForRoom waits until one more connection may drain. False: the lane is
+// closed.
+func (l *lane) waitForRoom() bool {
 	l.mu.Lock()
-	if l.closed {
-		l.mu.Unlock()
-		return nil
-	}
+	defer l.mu.Unlock()
 	if l.unconfirmed == nil {
-		l.unconfirmed = &unconfirmed{
-			slots:    make(chan struct{}, maxDraining),
-			closing:  make(chan struct{}),
-			draining: make(map[net.Conn]struct{}),
-		}
+		l.unconfirmed = &unconfirmed{draining: make(map[net.Conn]struct{}), room: sync.Cond{L: &l.mu}}
 	}
 	u := l.unconfirmed
-	l.mu.Unlock()
-	select {
-	case u.slots <- struct{}{}:
-		return u
-	case <-u.closing:
-		return nil
+	for len(u.draining) == maxDraining && !l.closed { // only Deliver, one at a time, adds to them
+		u.room.Wait()
 	}
+	return !l.closed
 }
 
 // drain reads and ignores what comes until the receiver closes or the
 // connection's deadline: closing before it has read everything could take from
 // it what it has not read yet, and its answer, if it sends one after all, could
-// kill it (Frontier::Daemon). It takes over the connection and its slot.
-func (l *lane) drain(u *unconfirmed, conn net.Conn) {
+// kill it (Frontier::Daemon). It takes over the connection.
+func (l *lane) drain(conn net.Conn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.conn = nil
 	if l.closed {
-		<-u.slots
 		conn.Close()
 		return
 	}
+	u := l.unconfirmed
 	u.draining[conn] = struct{}{}
 	u.drains.Go(func() {
 		_, _ = io.Copy(io.Discard, io.LimitReader(conn, maxBody))
 		conn.Close()
 		l.mu.Lock()
+		defer l.mu.Unlock()
 		delete(u.draining, conn)
-		l.mu.Unlock()
-		<-u.slots
+		u.room.Signal()
 	})
 }
 
-// closeLocked lets go of whoever waits for a slot, and hurries the connections.
+// closeLocked lets go of who waits for room, and hurries the connections.
 func (u *unconfirmed) closeLocked() {
-	close(u.closing)
+	u.room.Signal()
 	for conn := range u.draining {
 		conn.SetReadDeadline(time.Now().Add(drainGrace))
 	}
