@@ -1,7 +1,7 @@
 // Package delivery takes what waits in the queue to the subscribers.
 //
 // All subscribers of one destination share a lane: one connection, on which
-// they take turns of up to 32 events. Lanes with work stand in a queue and are
+// they take turns of up to 64 events. Lanes with work stand in a queue and are
 // served by workers; an idle lane has no goroutine and no buffer, and keeps what
 // it has learned of its destination and, for a short time, its connection.
 //

@@ -202,24 +202,24 @@ func TestResultsOfABatch(t *testing.T) {
 		f.subscribe("E_A", "h/a")
 		f.raise("E_A")
 		synctest.Wait()
-		for range 39 {
+		for range 71 {
 			f.raise("E_A")
 		}
 		time.Sleep(40 * time.Millisecond)
-		f.wantCounts(evid.Counts{Accepted: 40, Delivered: 32, Dead: 1, Waiting: 7, Retried: 2}) // 2 and 3, then 32 in one call
+		f.wantCounts(evid.Counts{Accepted: 72, Delivered: 64, Dead: 1, Waiting: 7, Retried: 2}) // 2 and 3, then 64 in one call
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		delivered := f.network.delivered()
 		if want := "h/a=9 h/a=11 h/a=13"; !strings.Contains(delivered, want) {
 			t.Errorf("delivered %s, want %s in it", delivered, want)
 		}
-		if want := "h/a=35 h/a=10 h/a=12 h/a=36 h/a=37 h/a=38 h/a=39 h/a=40"; !strings.HasSuffix(delivered, want) {
+		if want := "h/a=67 h/a=10 h/a=12 h/a=68 h/a=69 h/a=70 h/a=71 h/a=72"; !strings.HasSuffix(delivered, want) {
 			t.Errorf("delivered %s, want %s at the end", delivered, want)
 		}
-		if got, want := strings.Join(attempts[35:], " "), "10#2 10#3 12#2 12#3 36#1 37#1 38#1 39#1 40#1"; got != want {
-			t.Errorf("attempts after the call of 32: %s, want %s", got, want)
+		if got, want := strings.Join(attempts[67:], " "), "10#2 10#3 12#2 12#3 68#1 69#1 70#1 71#1 72#1"; got != want {
+			t.Errorf("attempts after the call of 64: %s, want %s", got, want)
 		}
-		f.wantCounts(evid.Counts{Accepted: 40, Delivered: 39, Dead: 1, Retried: 4})
+		f.wantCounts(evid.Counts{Accepted: 72, Delivered: 71, Dead: 1, Retried: 4})
 		f.wantLetters("E_A 20: no, 1 attempts, 1")
 	})
 }

@@ -10,7 +10,7 @@ import (
 const (
 	// maxTurn is how many events a subscriber has delivered before it is another
 	// one's turn.
-	maxTurn = 32
+	maxTurn = 64
 	// turnTime ends a turn early: servers can be slow.
 	turnTime = 50 * time.Millisecond
 	// firstTurn is how many events a worker has room for at first: very many workers

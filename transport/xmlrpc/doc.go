@@ -14,7 +14,7 @@
 //     without having said so, gets a connection for each call, for an hour.
 //   - A path that has answered a single call as XML-RPC says is sent what waits in
 //     calls of system.multicall: of 2 events, then of twice as many as the last time,
-//     up to 32 or 256 KiB, and up to what takes a quarter of the timeout by the mean
+//     up to 64 or 256 KiB, and up to what takes a quarter of the timeout by the mean
 //     time of a call. If its answer is not exactly one result for each event nothing
 //     in it counts: the first event goes singly, and so do all for an hour.
 //

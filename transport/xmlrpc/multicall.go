@@ -13,7 +13,7 @@ import (
 // Limits of a system.multicall.
 const (
 	firstMulticall   = 2         // calls
-	maxMulticall     = 32        // calls
+	maxMulticall     = 64        // calls
 	maxMulticallBody = 256 << 10 // bytes
 
 	// A multicall may take up to this share of the timeout, by the mean time of a call.

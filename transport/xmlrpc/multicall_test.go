@@ -14,17 +14,17 @@ import (
 	"github.com/evid/evid/xmlrpc"
 )
 
-// A path is proven by a single call; then batches double up to 32.
+// A path is proven by a single call; then batches double up to 64.
 func TestMulticallGrows(t *testing.T) {
 	s := serveRPC(t, answerRight)
 	l := openTestLane(t, newTransports(t, nil), s.Addr().String()+":m;struct=1")
-	wantEqual(t, "first delivery", l.deliver(40), delivered(1, 40))
-	for _, n := range []int{2, 4, 8, 16, 32, 32} {
-		wantEqual(t, "verdicts", l.deliver(40), delivered(n, 40))
+	wantEqual(t, "first delivery", l.deliver(80), delivered(1, 80))
+	for _, n := range []int{2, 4, 8, 16, 32, 64, 64} {
+		wantEqual(t, "verdicts", l.deliver(80), delivered(n, 80))
 	}
 	wantEqual(t, "three", l.deliver(3), delivered(3, 3))
 	wantEqual(t, "one", l.deliver(1), delivered(1, 1))
-	wantEqual(t, "events of each request", s.seen(), []int{1, 2, 4, 8, 16, 32, 32, 3, 1})
+	wantEqual(t, "events of each request", s.seen(), []int{1, 2, 4, 8, 16, 32, 64, 64, 3, 1})
 }
 
 // What a call inside a multicall has is what a single one has.
