@@ -11,17 +11,22 @@ const noExpiry = -1
 // expiries are the subscribers that expire, the next one first. One timer serves
 // all of them: there can be very many.
 type expiries struct {
+	start  time.Time
 	byTime expiryHeap
 	timer  *time.Timer // of the first; nil: there was none yet
 }
 
-// setLocked has s expire at that time; the zero time: never.
-func (x *expiries) setLocked(s *subscriber, at time.Time, expire func()) {
+// now is the time since start: it takes a third of the room of a time.Time.
+func (x *expiries) now() time.Duration { return time.Since(x.start) }
+
+// setLocked has s expire after that time, or never if it is [Never].
+func (x *expiries) setLocked(s *subscriber, after time.Duration, expire func()) {
 	if s.place != noExpiry {
 		heap.Remove(&x.byTime, s.place)
 	}
-	s.expires = at
-	if !at.IsZero() {
+	s.expires = Never
+	if now := x.now(); after < Never-now {
+		s.expires = now + after
 		heap.Push(&x.byTime, s)
 	}
 	x.armLocked(expire)
@@ -29,7 +34,7 @@ func (x *expiries) setLocked(s *subscriber, at time.Time, expire func()) {
 
 // dueLocked returns a subscriber whose time is up; nil: there is none.
 func (x *expiries) dueLocked() *subscriber {
-	if len(x.byTime) == 0 || time.Now().Before(x.byTime[0].expires) {
+	if len(x.byTime) == 0 || x.now() < x.byTime[0].expires {
 		return nil
 	}
 	return x.byTime[0]
@@ -41,7 +46,7 @@ func (x *expiries) armLocked(expire func()) {
 		x.stopLocked()
 		return
 	}
-	wait := time.Until(x.byTime[0].expires)
+	wait := x.byTime[0].expires - x.now()
 	if x.timer == nil {
 		x.timer = time.AfterFunc(wait, expire)
 		return
@@ -59,7 +64,7 @@ func (x *expiries) stopLocked() {
 type expiryHeap []*subscriber
 
 func (h expiryHeap) Len() int           { return len(h) }
-func (h expiryHeap) Less(i, j int) bool { return h[i].expires.Before(h[j].expires) }
+func (h expiryHeap) Less(i, j int) bool { return h[i].expires < h[j].expires }
 
 func (h expiryHeap) Swap(i, j int) {
 	h[i], h[j] = h[j], h[i]

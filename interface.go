@@ -56,8 +56,8 @@ type Interface struct {
 
 	closed atomic.Bool
 
-	namesMu sync.RWMutex // guards the registered names
-	names   map[string]int
+	namesMu sync.RWMutex   // guards the registered names
+	names   map[string]int // places in events
 	events  []EventInfo
 
 	subsMu   sync.Mutex // guards the subscriptions; held while the keeper opens and closes them
@@ -72,11 +72,12 @@ type subscribers struct {
 	byAge []*subscriber // oldest first
 }
 
+// There can be very many subscribers.
 type subscriber struct {
 	*Subscription
 	expire  time.Duration
-	expires time.Time // zero: never
-	place   int       // among the expiries, or noExpiry
+	expires time.Duration // since the expiries' start; Never: it does not
+	place   int           // among the expiries, or noExpiry
 }
 
 // New returns an Interface with no events and no subscribers.
@@ -87,6 +88,7 @@ func New(opts Options) *Interface {
 		autoRegister: opts.AutoRegister,
 		names:        make(map[string]int),
 		subs:         make(map[string]*subscribers),
+		expiries:     expiries{start: time.Now()},
 	}
 	i.dismiss = i.dismissSub
 	return i
@@ -95,28 +97,29 @@ func New(opts Options) *Interface {
 // Register makes an event name known, which OpenSIPS calls to publish it.
 // Registering a name again is no error.
 func (i *Interface) Register(event string) error {
-	if err := i.register(event); err != nil {
+	if _, err := i.register(event); err != nil {
 		return fmt.Errorf("register event %q: %w", event, err)
 	}
 	return nil
 }
 
-func (i *Interface) register(event string) error {
+// register returns the event that is registered.
+func (i *Interface) register(event string) (EventInfo, error) {
 	if err := CheckEventName(event); err != nil {
-		return err
+		return EventInfo{}, err
 	}
 	i.namesMu.Lock()
 	defer i.namesMu.Unlock()
-	if _, known := i.names[event]; known {
-		return nil
+	if id, known := i.names[event]; known {
+		return i.events[id], nil
 	}
 	if len(i.events) == maxEvents {
-		return ErrTooManyEvents
+		return EventInfo{}, ErrTooManyEvents
 	}
-	event = strings.Clone(event) // it may be part of a larger request
-	i.names[event] = len(i.events)
-	i.events = append(i.events, EventInfo{Name: event, ID: len(i.events)})
-	return nil
+	info := EventInfo{Name: strings.Clone(event), ID: len(i.events)} // it may be part of a larger request
+	i.names[info.Name] = info.ID
+	i.events = append(i.events, info)
+	return info, nil
 }
 
 // CheckEventName says whether an event can have this name: 1 to [MaxEventName]
@@ -130,19 +133,17 @@ func CheckEventName(event string) error {
 	return nil
 }
 
-// ensureRegistered registers an unknown event if that is done automatically,
-// else it is an error.
-func (i *Interface) ensureRegistered(event string) error {
-	i.namesMu.RLock()
-	_, known := i.names[event]
-	i.namesMu.RUnlock()
+// ensureRegistered returns a registered event. It registers an unknown one if that
+// is done automatically, else it is an error.
+func (i *Interface) ensureRegistered(event string) (EventInfo, error) {
+	info, known := i.Event(event)
 	switch {
 	case known:
-		return nil
+		return info, nil
 	case i.autoRegister:
 		return i.register(event)
 	default:
-		return ErrNotRegistered
+		return EventInfo{}, ErrNotRegistered
 	}
 }
 
@@ -211,7 +212,8 @@ func (i *Interface) subscribe(event, socket string, expire time.Duration) error 
 	if expire <= 0 {
 		return ErrExpire
 	}
-	if err := i.ensureRegistered(event); err != nil {
+	info, err := i.ensureRegistered(event)
+	if err != nil {
 		return err
 	}
 	i.subsMu.Lock()
@@ -219,8 +221,7 @@ func (i *Interface) subscribe(event, socket string, expire time.Duration) error 
 	if i.closed.Load() {
 		return ErrClosed
 	}
-	event = strings.Clone(event) // it may be part of a larger request
-	sub := &Subscription{Event: event, Socket: sock, Transport: transport, Sync: PolicyOf(sock).Sync, dismiss: i.dismiss}
+	sub := &Subscription{Event: info.Name, Socket: sock, Transport: transport, Sync: PolicyOf(sock).Sync, dismiss: i.dismiss}
 	if err := i.keeper.OpenSub(sub); err != nil {
 		return err
 	}
@@ -242,11 +243,7 @@ func (i *Interface) addLocked(sub *Subscription, expire time.Duration) {
 		subs.byAge = append(subs.byAge, s)
 	}
 	s.Subscription, s.expire = sub, expire
-	var expires time.Time
-	if expire != Never {
-		expires = time.Now().Add(expire)
-	}
-	i.expiries.setLocked(s, expires, i.expire)
+	i.expiries.setLocked(s, expire, i.expire)
 }
 
 // expire ends those whose time is up.
@@ -259,7 +256,7 @@ func (i *Interface) expire() {
 	for s := i.expiries.dueLocked(); s != nil; s = i.expiries.dueLocked() {
 		if err := i.removeLocked(s, Expired); err != nil {
 			// Nobody to tell: it stays subscribed until the keeper can.
-			i.expiries.setLocked(s, time.Now().Add(time.Second), i.expire)
+			i.expiries.setLocked(s, time.Second, i.expire)
 		}
 	}
 	i.expiries.armLocked(i.expire)
@@ -270,7 +267,7 @@ func (i *Interface) removeLocked(s *subscriber, why Close) error {
 	if err := i.keeper.CloseSub(s.Event, s.Socket.Key(), why); err != nil {
 		return err
 	}
-	i.expiries.setLocked(s, time.Time{}, i.expire)
+	i.expiries.setLocked(s, Never, i.expire)
 	subs := i.subs[s.Event]
 	delete(subs.byKey, s.Socket.Key())
 	at := slices.Index(subs.byAge, s)
@@ -341,7 +338,7 @@ func (i *Interface) Subscribers(event string) []Subscriber {
 	for _, s := range slices.Backward(subs.byAge) {
 		ttl := Never
 		if s.expire != Never {
-			ttl = max(0, time.Until(s.expires))
+			ttl = max(0, s.expires-i.expiries.now())
 		}
 		list = append(list, Subscriber{Event: s.Event, Socket: s.Socket, Expire: s.expire, TTL: ttl})
 	}
@@ -370,7 +367,7 @@ func (i *Interface) SubscriberCount() int {
 // [ErrTooManyHops] or [ErrClosed], or comes from the Keeper. Raise copies params.
 func (i *Interface) Raise(ctx context.Context, event string, params ...Param) (ID, error) {
 	e := &Event{Name: event, Params: slices.Clone(params), Hops: hops(ctx)}
-	err := i.ensureRegistered(event)
+	_, err := i.ensureRegistered(event)
 	if err == nil && i.closed.Load() {
 		err = ErrClosed
 	}
