@@ -145,7 +145,7 @@ func (h *harness) checkReplays() {
 	with := make(map[*letter]bool)
 	for _, m := range h.subs() {
 		var numbers []uint64
-		for _, d := range m.reader.cursor.replays {
+		for _, d := range m.reader.cursor.replaysLocked() {
 			numbers = append(numbers, d.Number)
 			if with[d] {
 				h.fatalf("letter %d is to be replayed twice", d.Number)
@@ -155,7 +155,7 @@ func (h *harness) checkReplays() {
 		if !slices.Equal(numbers, m.replays) {
 			h.fatalf("%s of %s has %d to replay, want %d", m.key, m.list.name, numbers, m.replays)
 		}
-		if got := m.reader.cursor.replaying; got != m.replaying {
+		if got := int(m.reader.cursor.replaying); got != m.replaying {
 			h.fatalf("%s of %s replays %d letters, want %d", m.key, m.list.name, got, m.replaying)
 		}
 	}

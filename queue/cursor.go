@@ -17,39 +17,36 @@ const MaxBatch = 64
 //
 // One goroutine at a time may have a cursor: the one that was woken, until
 // [Cursor.Next] or [Cursor.Done] say that there is nothing for it.
+//
+// There can be very many that have nothing to do: what few need is in extra.
 type Cursor struct {
 	list   *list
 	reader Reader
+	sub    *evid.Subscription
 
-	sub      *evid.Subscription
-	open     bool
-	ended    bool // nothing is left and nothing will come: it is out of the list
-	parkedAt int  // index in list.parked, or notParked
+	// What is left to deliver: the ordinals from pos to end, without end, and then
+	// the later spans.
+	pos   uint64 // ordinal of the next event that is not done, or nowhere
+	end   uint64 // endless while the subscription is open, but for later spans
+	ahead uint64 // bit n: the event at pos+n is done already, before end
 
-	// What is left to deliver, in order; pos is in the first span. Each time that a
-	// subscriber expires and comes back after a gap there is one more.
-	spans  []span
-	pos    uint64 // ordinal of the next event that is not done, or nowhere
-	handed uint64 // events from pos on that Next has handed out, all of the first span
-	ahead  uint64 // bit n: the event at pos+n is done already, all of the first span
+	accepted  uint64 // while it is open: less the ordinal at which it was opened
+	delivered uint64
+	raise     *syncRaise // who waits for the event at pos; nil: nobody
+	extra     *extra     // nil: it was never needed
 
-	replays   []*letter // to be delivered before that
-	replaying int       // how many of them, the first, are handed out; then no event is
-
-	counts  evid.Counts // all but Accepted and Waiting: those are differences
-	passed  uint64      // events accepted in spans that have ended
-	missing uint64      // number of the dead letter about what it has lost, until it has caught up; 0: none
-	raise   *syncRaise  // who waits for the event at pos; nil: nobody
+	parkedAt  int32 // index in list.parked, or notParked
+	handed    uint8 // events from pos on that Next has handed out, all before end
+	replaying uint8 // dead letters that are handed out; then no event is
+	open      bool
+	ended     bool // nothing is left and nothing will come: it is out of the list
 }
 
 // A span is a range of ordinals, without to.
-type span struct {
-	from, to  uint64
-	discarded bool // by unsubscribing: only what is handed out is still attempted
-}
+type span struct{ from, to uint64 }
 
 const (
-	endless   = math.MaxUint64 // span.to of a subscription that is open
+	endless   = math.MaxUint64 // where the last span of a subscription ends that is open
 	nowhere   = math.MaxUint64 // pos of a cursor that has nothing left
 	notParked = -1
 )
@@ -103,15 +100,25 @@ func (c *Cursor) openLocked(s *evid.Subscription) {
 	c.open = true
 	l.open++
 	tail := l.ring.tail
-	if n := len(c.spans); n > 0 && c.spans[n-1].to == tail && !c.spans[n-1].discarded {
-		c.passed -= tail - c.spans[n-1].from // it goes on as if it had not ended
-		c.spans[n-1].to = endless
-		return
-	}
-	c.spans = append(c.spans, span{from: tail, to: endless})
-	if len(c.spans) == 1 {
+	c.accepted -= tail // closeLocked adds the ordinal that the list has then, countsLocked the one of now
+	switch last := c.lastEndLocked(); {
+	case c.pos == nowhere:
+		c.end = endless
 		c.moveLocked(tail)
+	case *last == tail && (last != &c.end || !c.isDiscardedLocked()):
+		*last = endless // it goes on as if it had not ended
+	default:
+		e := c.extraLocked()
+		e.later = append(e.later, span{from: tail, to: endless})
 	}
+}
+
+// lastEndLocked is where the last span ends.
+func (c *Cursor) lastEndLocked() *uint64 {
+	if later := c.laterLocked(); len(later) > 0 {
+		return &later[len(later)-1].to
+	}
+	return &c.end
 }
 
 // closeLocked stops accepting events for the subscriber.
@@ -123,11 +130,10 @@ func (c *Cursor) closeLocked(why evid.Close) {
 		if c.sub.Sync {
 			l.sync--
 		}
-		last := &c.spans[len(c.spans)-1]
-		last.to = l.ring.tail
-		c.passed += last.to - last.from
-		if last.from == last.to {
-			c.spans = c.spans[:len(c.spans)-1]
+		c.accepted += l.ring.tail
+		*c.lastEndLocked() = l.ring.tail
+		if later := c.laterLocked(); len(later) > 0 && later[len(later)-1].from == l.ring.tail {
+			c.extra.later = later[:len(later)-1] // nothing was raised meanwhile
 		}
 	}
 	if c.replaying == 0 {
@@ -147,20 +153,25 @@ func (c *Cursor) discardLocked() {
 	missed := c.missedLocked()
 	if missed > 0 {
 		c.missLocked(missed)
+		c.extraLocked().counts.Dropped += missed
 	}
-	c.counts.Dropped += missed
-	c.counts.Abandoned += c.waitingLocked(c.handed, c.list.ring.tail) - missed
+	if abandoned := c.waitingLocked(uint64(c.handed), c.list.ring.tail) - missed; abandoned > 0 {
+		c.extraLocked().counts.Abandoned += abandoned
+	}
 	if c.handed > 0 || c.replaying > 0 {
 		c.reader.Discard()
 	}
+	if c.extra != nil {
+		c.extra.later = nil
+	}
 	if c.handed == 0 { // with replays handed out it is 0, too
-		c.spans = nil
 		c.moveLocked(nowhere)
 		c.resolveLocked(errAbandoned)
 		return
 	}
-	c.spans = []span{{from: c.spans[0].from, to: c.pos + c.handed, discarded: true}}
+	c.end = c.pos + uint64(c.handed)
 	c.ahead = 0
+	c.extraLocked().discarded = true
 }
 
 // waitingLocked counts the events of [pos+n, to) that are in a span and not done.
@@ -169,11 +180,9 @@ func (c *Cursor) waitingLocked(n, to uint64) uint64 {
 		return 0
 	}
 	from := c.pos + n
-	var waiting uint64
-	for _, s := range c.spans {
-		if first, end := max(s.from, from), min(s.to, to); first < end {
-			waiting += end - first
-		}
+	waiting := span{from, c.end}.within(from, to)
+	for _, s := range c.laterLocked() {
+		waiting += s.within(from, to)
 	}
 	if from >= to {
 		return waiting
@@ -185,20 +194,32 @@ func (c *Cursor) waitingLocked(n, to uint64) uint64 {
 	return waiting - uint64(bits.OnesCount64(ahead))
 }
 
+// within counts the ordinals that are in [from, to) as well.
+func (s span) within(from, to uint64) uint64 {
+	first, end := max(s.from, from), min(s.to, to)
+	if first >= end {
+		return 0
+	}
+	return end - first
+}
+
 // missedLocked counts the events that wait but are no longer in the list and
 // not handed out.
 func (c *Cursor) missedLocked() uint64 {
-	return c.waitingLocked(c.handed, c.list.ring.head)
+	return c.waitingLocked(uint64(c.handed), c.list.ring.head)
 }
 
 func (c *Cursor) countsLocked() evid.Counts {
-	counts := c.counts
+	var counts evid.Counts
+	if c.extra != nil {
+		counts = c.extra.counts
+	}
 	missed := c.missedLocked()
 	counts.Dropped += missed
 	counts.Waiting = c.waitingLocked(0, c.list.ring.tail) - missed
-	counts.Accepted = c.passed
+	counts.Accepted, counts.Delivered = c.accepted, c.delivered
 	if c.open {
-		counts.Accepted += c.list.ring.tail - c.spans[len(c.spans)-1].from
+		counts.Accepted += c.list.ring.tail
 	}
 	return counts
 }
@@ -215,19 +236,30 @@ func (c *Cursor) moveLocked(pos uint64) {
 	if pos != nowhere {
 		pos += uint64(done)
 	}
-	for len(c.spans) > 0 && c.spans[0].to <= pos {
-		c.spans = c.spans[1:]
-	}
-	if len(c.spans) == 0 {
-		pos = nowhere
-	} else {
-		pos = max(pos, c.spans[0].from)
+	for pos != nowhere && c.end <= pos {
+		pos = max(pos, c.nextSpanLocked())
 	}
 	if pos != c.pos {
 		c.list.enterLocked(pos) // first, so that leaving does not free what it goes to
 		c.list.leaveLocked(c.pos)
 		c.pos = pos
 	}
+}
+
+// nextSpanLocked goes on to the next span and returns where it starts; nowhere: there
+// is none.
+func (c *Cursor) nextSpanLocked() uint64 {
+	if c.extra == nil {
+		return nowhere
+	}
+	c.extra.discarded = false
+	if len(c.extra.later) == 0 {
+		return nowhere
+	}
+	next := c.extra.later[0]
+	c.extra.later = c.extra.later[1:]
+	c.end = next.to
+	return next.from
 }
 
 // A Batch is what [Cursor.Next] has handed out.
@@ -261,7 +293,7 @@ func (c *Cursor) Next(events []*evid.Event) Batch {
 		events[batch.Events] = c.list.ring.at(c.pos + uint64(batch.Events)).event
 	}
 	batch.Sync = c.raise != nil
-	c.handed = uint64(batch.Events)
+	c.handed = uint8(batch.Events)
 	if c.handed == 0 {
 		c.parkLocked()
 	}
@@ -275,7 +307,7 @@ func (c *Cursor) skipLostLocked(batch *Batch) {
 		return
 	}
 	batch.Lost = c.missLocked(lost)
-	c.counts.Dropped += lost
+	c.extraLocked().counts.Dropped += lost
 	c.moveLocked(c.list.ring.head)
 	c.resolveLocked(errDropped)
 }
@@ -285,7 +317,7 @@ func (c *Cursor) availableLocked(limit int) int {
 	if c.raise != nil {
 		limit = min(limit, 1)
 	}
-	end := min(c.spans[0].to, c.list.ring.tail)
+	end := min(c.end, c.list.ring.tail)
 	return min(limit, MaxBatch, bits.TrailingZeros64(c.ahead), int(min(end-c.pos, MaxBatch)))
 }
 
@@ -337,7 +369,7 @@ func (c *Cursor) Done(events []*evid.Event, outcomes []Outcome) Left {
 		return Nothing
 	case c.raise != nil:
 		return ARaise
-	case len(c.replays) > 0 || c.waitingLocked(0, c.list.ring.tail) > 0:
+	case len(c.replaysLocked()) > 0 || c.waitingLocked(0, c.list.ring.tail) > 0:
 		return Events
 	default:
 		c.parkLocked()
@@ -347,11 +379,11 @@ func (c *Cursor) Done(events []*evid.Event, outcomes []Outcome) Left {
 
 func (c *Cursor) doneLocked(events []*evid.Event, outcomes []Outcome) {
 	abandoned := uint64(0)
-	discarded := c.spans[0].discarded
+	discarded := c.isDiscardedLocked()
 	for i := range outcomes {
 		o := &outcomes[i]
 		if o.Retried {
-			c.counts.Retried++
+			c.extraLocked().counts.Retried++
 		}
 		if o.Fate == Waits {
 			abandoned++
@@ -360,10 +392,10 @@ func (c *Cursor) doneLocked(events []*evid.Event, outcomes []Outcome) {
 		c.ahead |= 1 << i
 		c.settleLocked(events[i], o)
 	}
-	end := c.pos + c.handed
+	end := c.pos + uint64(c.handed)
 	c.handed = 0
 	if discarded {
-		c.counts.Abandoned += abandoned
+		c.extra.counts.Abandoned += abandoned
 		c.resolveLocked(errAbandoned)
 		c.moveLocked(end)
 	} else {
@@ -374,17 +406,17 @@ func (c *Cursor) doneLocked(events []*evid.Event, outcomes []Outcome) {
 // settleLocked counts an event that is delivered or dead.
 func (c *Cursor) settleLocked(e *evid.Event, o *Outcome) {
 	if o.Fate == Dead {
-		c.counts.Dead++
+		c.extraLocked().counts.Dead++
 		c.buryLocked(e, o)
 		c.resolveLocked(errors.New(o.Reason))
 		return
 	}
-	c.counts.Delivered++
+	c.delivered++
 	if o.Unconfirmed {
-		c.counts.Unconfirmed++
+		c.extraLocked().counts.Unconfirmed++
 	}
 	if o.Odd {
-		c.counts.Odd++
+		c.extraLocked().counts.Odd++
 	}
 	c.resolveLocked(nil)
 }
@@ -402,8 +434,10 @@ func (c *Cursor) Reader() Reader { return c.reader }
 
 // parkLocked makes the next append wake the cursor, which has caught up.
 func (c *Cursor) parkLocked() {
-	c.missing = 0
-	c.parkedAt = len(c.list.parked)
+	if c.extra != nil {
+		c.extra.missing = 0
+	}
+	c.parkedAt = int32(len(c.list.parked))
 	c.list.parked = append(c.list.parked, c)
 }
 
@@ -420,7 +454,7 @@ func (c *Cursor) unparkLocked() {
 // endLocked ends a cursor that has no more events and is not subscribed, unless
 // some are handed out.
 func (c *Cursor) endLocked() {
-	if c.open || c.ended || c.replaying > 0 || len(c.spans) > 0 {
+	if c.open || c.ended || c.replaying > 0 || c.pos != nowhere {
 		return
 	}
 	c.ended = true

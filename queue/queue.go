@@ -200,10 +200,9 @@ func (q *Queue) OpenSub(s *evid.Subscription) error {
 		c.reader.Renew(s)
 		return nil
 	}
-	c = &Cursor{list: l, pos: l.ring.tail, parkedAt: notParked}
+	c = &Cursor{list: l, pos: nowhere, parkedAt: notParked}
 	c.reader = q.deliverer.Attach(c, s)
 	l.cursors[s.Socket.Key()] = c
-	l.enterLocked(c.pos)
 	c.parkLocked()
 	c.openLocked(s)
 	return nil

@@ -53,7 +53,8 @@ func (q *Queue) replay(d *letter) bool {
 	if !q.letters.beginReplay(d) {
 		return true
 	}
-	c.replays = append(c.replays, d)
+	e := c.extraLocked()
+	e.replays = append(e.replays, d)
 	if c.parkedAt != notParked {
 		c.unparkLocked()
 		q.deliverer.Wake([]*Cursor{c})
@@ -63,18 +64,21 @@ func (q *Queue) replay(d *letter) bool {
 
 // endReplaysLocked leaves the letters that were to be replayed as they are.
 func (c *Cursor) endReplaysLocked() {
-	for _, d := range c.replays {
+	if c.extra == nil {
+		return
+	}
+	for _, d := range c.extra.replays {
 		c.list.queue.letters.endReplay(d)
 	}
-	c.replays = nil
+	c.extra.replays = nil
 }
 
 // replayLocked hands out letters that are to be replayed, but for those that were
 // purged since. It reports whether there are any.
 func (c *Cursor) replayLocked(events []*evid.Event, batch *Batch) bool {
 	letters := &c.list.queue.letters
-	for batch.Events < min(len(events), len(c.replays), MaxBatch) {
-		d := c.replays[batch.Events]
+	for batch.Events < min(len(events), len(c.replaysLocked()), MaxBatch) {
+		d := c.extra.replays[batch.Events]
 		if !letters.has(d.Number) {
 			c.takeOutLocked(batch.Events)
 			continue
@@ -82,7 +86,7 @@ func (c *Cursor) replayLocked(events []*evid.Event, batch *Batch) bool {
 		events[batch.Events] = bare(d.Raised)
 		batch.Events++
 	}
-	c.replaying = batch.Events
+	c.replaying = uint8(batch.Events)
 	batch.Replay = batch.Events > 0
 	return batch.Replay
 }
@@ -90,11 +94,13 @@ func (c *Cursor) replayLocked(events []*evid.Event, batch *Batch) bool {
 // takeOutLocked takes a letter out of those that are to be replayed. It is one of
 // the first of maybe very many: those before it move up.
 func (c *Cursor) takeOutLocked(at int) {
-	copy(c.replays[1:at+1], c.replays[:at])
-	c.replays[0] = nil
-	if c.replays = c.replays[1:]; len(c.replays) == 0 {
-		c.replays = nil
+	replays := c.extra.replays
+	copy(replays[1:at+1], replays[:at])
+	replays[0] = nil
+	if replays = replays[1:]; len(replays) == 0 {
+		replays = nil
 	}
+	c.extra.replays = replays
 }
 
 // replayedLocked takes what became of the letters that were handed out.
@@ -104,7 +110,7 @@ func (c *Cursor) replayedLocked(outcomes []Outcome) {
 	end := !c.open
 	waits := 0
 	for i := range outcomes {
-		d, o := c.replays[waits], &outcomes[i]
+		d, o := c.extra.replays[waits], &outcomes[i]
 		switch o.Fate {
 		case Waits:
 			waits++
@@ -152,8 +158,8 @@ func (c *Cursor) missLocked(n uint64) evid.DeadLetter {
 	d := c.letterLocked()
 	d.Reason, d.First, d.Last = errDropped.Error(), now, now
 	d.Count, d.FirstID, d.LastID = n, l.firstLost, l.lastLost
-	if c.missing == 0 || !l.queue.letters.extend(c.missing, d) {
-		c.missing = l.queue.letters.add(d)
+	if e := c.extraLocked(); e.missing == 0 || !l.queue.letters.extend(e.missing, d) {
+		e.missing = l.queue.letters.add(d)
 	}
 	return d
 }

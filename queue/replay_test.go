@@ -141,7 +141,7 @@ func TestReplay(t *testing.T) {
 			}
 			line := 0
 			for _, reader := range r.recorder.all {
-				line += len(reader.cursor.replays)
+				line += len(reader.cursor.replaysLocked())
 			}
 			if line != replayed {
 				t.Errorf("%d letters are in line, %d replayed", line, replayed)
@@ -335,8 +335,8 @@ func TestEndOfReplay(t *testing.T) {
 	again := func(t *testing.T, r *rig, want int) {
 		t.Helper()
 		reader := r.open("a")
-		if replayed, left := r.Replay(all); replayed != want || left != 0 || len(reader.cursor.replays) != want {
-			t.Errorf("Replay = %d, %d with %d in line, want %d in line", replayed, left, len(reader.cursor.replays), want)
+		if replayed, left := r.Replay(all); replayed != want || left != 0 || len(reader.cursor.replaysLocked()) != want {
+			t.Errorf("Replay = %d, %d with %d in line, want %d in line", replayed, left, len(reader.cursor.replaysLocked()), want)
 		}
 	}
 	for _, why := range []evid.Close{evid.Expired, evid.Unsubscribed, evid.Dismissed} {

@@ -31,7 +31,7 @@ func (l *list) expectLocked() (*syncRaise, error) {
 		}
 		waiting = append(waiting, c)
 		// With those that it does not know yet to be lost, and with dead letters.
-		if n := c.waitingLocked(0, l.ring.tail) + uint64(len(c.replays)); n > 0 {
+		if n := c.waitingLocked(0, l.ring.tail) + uint64(len(c.replaysLocked())); n > 0 {
 			errs = append(errs, fmt.Errorf("subscriber %q: events wait before it: %d", c.sub.Socket, n))
 		}
 	}
