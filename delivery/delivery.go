@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -38,6 +39,7 @@ type Engine struct {
 	crew    crew
 	watch   watch
 
+	paused    subscribers   // those that wait after a failure of their own
 	idle      lanes         // those with an open connection and nothing to do, the longest first
 	connected int           // connections that may be open
 	stalled   int           // lanes that wait for a file descriptor
@@ -94,7 +96,7 @@ func (e *Engine) joinLocked(sub *evid.Subscription) *lane {
 	name := nameOf(sub, &policy)
 	l := e.lanes[name]
 	if l == nil {
-		l = &lane{engine: e, name: name, connections: max(1, policy.Connections)}
+		l = &lane{engine: e, name: name, connections: int32(min(max(1, policy.Connections), math.MaxInt32/2))}
 		e.lanes[name] = l
 	}
 	l.subscribers++
@@ -108,9 +110,9 @@ func (e *Engine) Drain(ctx context.Context) error {
 	e.mu.Lock()
 	for _, l := range e.lanes {
 		l.resumeLocked(true)
-		for s := l.paused.first; s != nil; s = l.paused.first {
-			s.resumeLocked(true)
-		}
+	}
+	for s := e.paused.first; s != nil; s = e.paused.first {
+		s.resumeLocked(true)
 	}
 	e.dispatchLocked()
 	drained := make(chan struct{})
@@ -146,6 +148,9 @@ func (e *Engine) Close() {
 	e.watch.eachLocked(func(w *worker) { e.closeConnection(w.conn) })
 	for _, l := range e.lanes {
 		l.closeLocked()
+	}
+	for s := e.paused.first; s != nil; s = s.links().next {
+		s.backoff().stopLocked(e)
 	}
 	e.drainedLocked()
 	e.mu.Unlock()

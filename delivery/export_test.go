@@ -32,8 +32,8 @@ func (e *Engine) Audit(subscribers int) []string {
 	joined, connected, stalled, queued, idle := 0, 0, 0, 0, 0
 	for name, l := range e.lanes {
 		a.laneLocked(name, l)
-		joined += l.subscribers
-		connected += l.connected
+		joined += int(l.subscribers)
+		connected += int(l.connected)
 		if l.backoff.stalling() {
 			stalled++
 		}
@@ -45,6 +45,7 @@ func (e *Engine) Audit(subscribers int) []string {
 			queued++
 		}
 	}
+	a.pausedLocked()
 	a.same("subscribers of lanes", joined, subscribers)
 	a.same("connected", e.connected, connected)
 	a.same("stalled", e.stalled, stalled)
@@ -169,16 +170,22 @@ func (a *audit) laneLocked(name string, l *lane) {
 	})
 	if l.closing && l.calls == 1 {
 		calls++ // it closes connections
-	} else if l.connected < calls || l.connected > calls+len(l.resting) {
+	} else if n := int(l.connected); n < calls || n > calls+len(l.resting) {
 		say("%d connected with %d calls and %d resting", l.connected, calls, len(l.resting))
 	}
-	a.same(name+": calls", l.calls, calls)
-	a.same(name+": late calls", l.late, late)
+	a.same(name+": calls", int(l.calls), calls)
+	a.same(name+": late calls", int(l.late), late)
+	pausing := 0
+	for s := a.paused.first; s != nil; s = s.links().next {
+		if s.lane == l {
+			pausing++
+		}
+	}
 	switch {
 	case l.name != name:
 		say("it has another name: %v", l.name)
-	case l.subscribers < l.ready.len+l.paused.len || l.subscribers == 0 && calls == 0:
-		say("%d subscribers, %d ready and %d paused", l.subscribers, l.ready.len, l.paused.len)
+	case int(l.subscribers) < l.ready.len+pausing || l.subscribers == 0 && calls == 0:
+		say("%d subscribers, %d ready and %d paused", l.subscribers, l.ready.len, pausing)
 	case l.backoff.pauses() && l.backoff.until < a.now():
 		say("it still pauses")
 	}
@@ -186,7 +193,7 @@ func (a *audit) laneLocked(name string, l *lane) {
 	runnable := l.isRunnableLocked()
 	switch queued := l.in != nil && l.in != &a.idle; {
 	case runnable && !queued:
-		say("it is not queued: %d ready, %d raising, %d calls, backoff %+v", l.ready.len, l.raising, l.calls, l.backoff)
+		say("it is not queued: %d ready, raising %t, %d calls, backoff %+v", l.ready.len, l.isRaisingLocked(), l.calls, l.backoff)
 	case queued && !runnable:
 		say("it is queued with nothing to do")
 	case !queued && (l.in == &a.idle) != (!runnable && l.connected > 0 && l.calls == 0):
@@ -194,23 +201,25 @@ func (a *audit) laneLocked(name string, l *lane) {
 	}
 }
 
-// subscribersLocked looks at those of a lane that wait.
+// subscribersLocked looks at those of a lane that are in line.
 func (a *audit) subscribersLocked(l *lane) {
-	raising := 0
-	for i, s := range elements(a, l.name+": ready", &l.ready) {
-		if s.lane != l || s.state != ready || s.detached || s.backoff.pauses() {
+	others := false
+	for _, s := range elements(a, l.name+": ready", &l.ready) {
+		if s.lane != l || s.state != ready || s.detached || s.backoff().pauses() {
 			a.say("subscriber %v is in line and should not be", s.sub.Socket)
 		}
-		if s.raising {
-			raising++
-			if i >= l.raising {
-				a.say("subscriber %v: a raiser waits behind others", s.sub.Socket)
-			}
+		if s.raising && others {
+			a.say("subscriber %v: a raiser waits behind others", s.sub.Socket)
 		}
+		others = others || !s.raising
 	}
-	a.same(l.name+": raising", l.raising, raising)
-	for _, s := range elements(a, l.name+": paused", &l.paused) {
-		if s.lane != l || s.state != paused || s.detached || s.raising || !s.backoff.pauses() || s.backoff.until < a.now() {
+}
+
+// pausedLocked looks at the subscribers that pause.
+func (a *audit) pausedLocked() {
+	for _, s := range elements(a, "paused", &a.paused) {
+		if a.lanes[s.lane.name] != s.lane || s.state != paused || s.detached || s.raising ||
+			!s.backoff().pauses() || s.backoff().until < a.now() {
 			a.say("subscriber %v pauses and should not", s.sub.Socket)
 		}
 	}

@@ -26,31 +26,30 @@ func nameOf(sub *evid.Subscription, policy *evid.Policy) string {
 }
 
 // A lane is the way to one destination, for all its subscribers. The engine's
-// lock guards it.
+// lock guards it. There can be very many: it is kept small.
 type lane struct {
-	link        links[lane]
-	engine      *Engine
-	name        string
-	connections int // calls at a time, but for those that are late
-	subscribers int
+	link   links[lane]
+	engine *Engine
+	name   string
 
 	in    *lanes        // the chain that the lane is in: a queue or the idle; nil: none
 	since time.Duration // when it came there
-	pace  pace          // of its calls
-	slow  uint8         // calls in a row that have lasted
 
-	ready   subscribers // those with something to deliver, in turn
-	raising int         // of these, the first: a raiser waits for them
-	paused  subscribers // those that wait after a failure of their own
-	calls   int         // under way
-	late    int         // of these: they have outlasted the patience of the others
-
-	resting   []evid.Lane // connections that no call uses; closed or not, they know what was learned
-	connected int         // connections that may be open
-	closing   bool        // those that rest are to be closed, or are being closed
+	ready   subscribers // those with something to deliver, in turn; first those for which a raiser waits
+	resting []evid.Lane // connections that no call uses; closed or not, they know what was learned
 
 	backoff    *backoff    // of the destination; nil: all is well
 	unanswered *subscriber // the last one that was called, if it did not answer; else nil
+
+	connections int32 // calls at a time, but for those that are late
+	subscribers int32
+	calls       int32 // under way
+	late        int32 // of these: they have outlasted the patience of the others
+	connected   int32 // connections that may be open
+
+	pace    pace  // of its calls
+	slow    uint8 // calls in a row that have lasted
+	closing bool  // the connections that rest are to be closed, or are being closed
 }
 
 type lanes = chain[lane, *lane]
@@ -66,7 +65,7 @@ func (l *lane) isRunnableLocked() bool {
 		return l.calls == 0
 	case l.backoff.stalling():
 		return false
-	case l.raising > 0:
+	case l.isRaisingLocked():
 		return l.calls < l.connections+maxOvertaking+1
 	case l.ready.len == 0:
 		return false
@@ -76,6 +75,9 @@ func (l *lane) isRunnableLocked() bool {
 		return l.calls-l.late < l.connections && l.calls < l.connections+maxOvertaking
 	}
 }
+
+// isRaisingLocked reports whether a raiser waits for a subscriber.
+func (l *lane) isRaisingLocked() bool { return l.ready.first != nil && l.ready.first.raising }
 
 // scheduleLocked puts the lane in the queue, among the idle, or in none, as it
 // belongs.
@@ -109,15 +111,12 @@ func (l *lane) disconnectLocked() {
 // nextLocked takes the subscriber whose turn it is; nil: the connections are to be
 // closed.
 func (l *lane) nextLocked() *subscriber {
-	if l.closing && (l.ready.len == 0 || l.raising == 0 && l.backoff.pauses()) {
+	if l.closing && (l.ready.len == 0 || !l.isRaisingLocked() && l.backoff.pauses()) {
 		return nil
 	}
 	l.closing = false
 	s := l.ready.pop()
-	if s.raising {
-		s.raising = false
-		l.raising--
-	}
+	s.raising = false
 	return s
 }
 
@@ -152,7 +151,7 @@ func (l *lane) connectLocked(sub *evid.Subscription) evid.Lane {
 
 // restLocked takes back a connection after a call.
 func (l *lane) restLocked(conn evid.Lane) {
-	if len(l.resting) < l.connections && !l.engine.closed && l.subscribers > 0 {
+	if len(l.resting) < int(l.connections) && !l.engine.closed && l.subscribers > 0 {
 		l.resting = append(l.resting, conn)
 		return
 	}
@@ -161,9 +160,9 @@ func (l *lane) restLocked(conn evid.Lane) {
 }
 
 // countLocked counts connections that may be open.
-func (l *lane) countLocked(n int) {
+func (l *lane) countLocked(n int32) {
 	l.connected += n
-	l.engine.connected += n
+	l.engine.connected += int(n)
 }
 
 // closedLocked says that the connections that rest are closed.
@@ -197,11 +196,8 @@ func (l *lane) goLocked() {
 	e.drainedLocked()
 }
 
-// closeLocked ends what goes on by itself: pauses, and what connections do.
+// closeLocked ends what goes on by itself: a pause, and what connections do.
 func (l *lane) closeLocked() {
-	for s := l.paused.first; s != nil; s = s.links().next {
-		s.backoff.stopLocked(l.engine)
-	}
 	l.backoff.stopLocked(l.engine)
 	for _, conn := range l.resting {
 		l.engine.closeConnection(conn)
@@ -230,7 +226,7 @@ func (l *lane) failLocked(policy *evid.Policy, atLeast time.Duration, reason str
 // to blame. A raiser waits for that moment only.
 func (l *lane) stallLocked() {
 	if l.backoff.pauses() {
-		if l.raising == 0 || l.backoff.stalls {
+		if !l.isRaisingLocked() || l.backoff.stalls {
 			return
 		}
 		l.backoff.stopLocked(l.engine)

@@ -55,7 +55,7 @@ func (s *subscriber) downLocked(n *notice) {
 func (s *subscriber) upLocked(item *evid.Item) {
 	if s.down {
 		s.down = false
-		s.engine.notices.state(s, EventUp, aboutEvent(item, s.lastError))
+		s.engine.notices.state(s, EventUp, aboutEvent(item, s.trouble.failure()))
 	}
 }
 
@@ -80,7 +80,7 @@ type notices struct {
 // An account is what was told about a subscriber, and what is to be. Who has none is
 // up, and nothing was told of it lately.
 type account struct {
-	owner   *subscriber
+	owner   *trouble // of the subscriber
 	sub     *evid.Subscription
 	told    string // the last that was told of its state
 	state   string // what it is; told, if there is nothing to tell
@@ -128,12 +128,13 @@ func (n *notices) note(s *subscriber, change func(*account)) {
 	if n.raise == nil || slices.Contains(Events(), s.sub.Event) {
 		return
 	}
+	t := s.troubleLocked()
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if s.account == nil {
-		s.account = &account{owner: s, sub: s.sub, told: EventUp, state: EventUp}
+	if t.account == nil {
+		t.account = &account{owner: t, sub: s.sub, told: EventUp, state: EventUp}
 	}
-	a := s.account
+	a := t.account
 	change(a)
 	if !a.waiting {
 		a.waiting = true
@@ -144,11 +145,14 @@ func (n *notices) note(s *subscriber, change func(*account)) {
 // forget is told of a subscriber that is no more: there is no state to tell, but
 // maybe dead letters.
 func (n *notices) forget(s *subscriber) {
+	if s.trouble == nil {
+		return
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if s.account != nil {
-		s.account.state = s.account.told
-		s.account = nil
+	if a := s.trouble.account; a != nil {
+		a.state = a.told
+		s.trouble.account = nil
 	}
 }
 

@@ -44,27 +44,29 @@ func (s *subscriber) report(item *evid.Item) {
 // reportDelivered keeps the time of the last line, so that failures which come and
 // go do not fill the log.
 func (s *subscriber) reportDelivered(item *evid.Item) {
-	if s.record == nil {
+	t := s.trouble
+	if t == nil || t.record == nil {
 		return
 	}
-	if s.record.failure != (failure{}) {
-		s.engine.log.Info("delivered again", "event", item.Event.Name, "socket", item.Socket, "failures", s.record.failures)
+	if t.record.failure != (failure{}) {
+		s.engine.log.Info("delivered again", "event", item.Event.Name, "socket", item.Socket, "failures", t.record.failures)
 	}
-	if time.Since(s.record.logged) >= logInterval {
-		s.record = nil
+	if time.Since(t.record.logged) >= logInterval {
+		t.record = nil
 	} else {
-		*s.record = record{logged: s.record.logged}
+		*t.record = record{logged: t.record.logged}
 	}
 }
 
 func (s *subscriber) reportFailure(item *evid.Item) {
 	r := &item.Result
-	if s.record == nil {
-		s.record = new(record)
+	t := s.trouble // settleLocked has seen to it that there is one
+	if t.record == nil {
+		t.record = new(record)
 	}
-	s.record.failures++
-	if f := (failure{r.Verdict, r.Blame, r.Code}); f != s.record.failure && time.Since(s.record.logged) >= logInterval {
-		s.record.failure, s.record.logged = f, time.Now()
+	t.record.failures++
+	if f := (failure{r.Verdict, r.Blame, r.Code}); f != t.record.failure && time.Since(t.record.logged) >= logInterval {
+		t.record.failure, t.record.logged = f, time.Now()
 		s.engine.log.Warn("event not delivered", "event", item.Event.Name, "socket", item.Socket,
 			"id", item.Event.ID, "attempt", item.Attempt, "verdict", r.Verdict, "blame", r.Blame, "reason", r.Detail)
 	}
@@ -73,11 +75,12 @@ func (s *subscriber) reportFailure(item *evid.Item) {
 // reportSilence tells the operator of a receiver that may never answer.
 func (s *subscriber) reportSilence(item *evid.Item) {
 	const enough = 3
+	record := s.trouble.record
 	if !item.Result.Sent || item.Result.Answered || item.Result.Blame == evid.TheDestination {
-		s.record.silent = 0
+		record.silent = 0
 		return
 	}
-	if s.record.silent++; s.record.silent == enough {
+	if record.silent++; record.silent == enough {
 		s.engine.log.Warn("no byte of reply to 3 calls: if this receiver never answers, subscribe it with confirm=0",
 			"event", item.Event.Name, "socket", item.Socket)
 	}
@@ -90,18 +93,18 @@ func (s *subscriber) reportLost(lost *evid.DeadLetter) {
 		return
 	}
 	e := s.engine
-	if s.lost == 0 {
+	if s.trouble == nil || s.trouble.lost == 0 {
 		e.log.Warn("events dropped: the subscriber is too far behind", "event", lost.Event, "socket", lost.Socket)
 	}
-	s.lost += lost.Count
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	s.troubleLocked().lost += lost.Count
 	s.deadLocked(&notice{lost.FirstID, lost.LastID, lost.Reason, 0, lost.Count})
 }
 
 func (s *subscriber) reportCaughtUp(sub *evid.Subscription) {
-	if s.lost > 0 {
-		s.engine.log.Warn("the subscriber has caught up", "event", sub.Event, "socket", sub.Socket, "dropped", s.lost)
-		s.lost = 0
+	if t := s.trouble; t != nil && t.lost > 0 {
+		s.engine.log.Warn("the subscriber has caught up", "event", sub.Event, "socket", sub.Socket, "dropped", t.lost)
+		t.lost = 0
 	}
 }

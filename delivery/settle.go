@@ -2,7 +2,6 @@ package delivery
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/evid/evid"
@@ -20,21 +19,21 @@ func (s *subscriber) settleLocked(batch *queue.Batch, item *evid.Item, o *queue.
 	case evid.NotSent, evid.Gone: // the rest is not attempted; see dismiss
 		return
 	case evid.Retry:
-		s.lastError = r.Detail
+		s.troubleLocked().lastError = r.Detail
 		s.retryLocked(batch, item, o)
 		return
 	case evid.Delivered, evid.Unconfirmed:
 		o.Fate, o.Unconfirmed, o.Odd = queue.Delivered, r.Verdict == evid.Unconfirmed, r.Odd
 		s.lastSuccess = time.Now().UnixNano()
 		s.upLocked(item)
-		s.forgetTries(item.Event.ID)
+		s.trouble.forgetTries(item.Event.ID)
 	case evid.Rejected:
-		s.lastError = r.Detail
+		s.troubleLocked().lastError = r.Detail
 		s.upLocked(item) // it answers as it should
 		s.buryLocked(batch, item, o)
 	}
-	if !failed {
-		s.backoff = nil
+	if !failed && s.trouble != nil {
+		s.trouble.backoff = nil
 	}
 }
 
@@ -96,10 +95,9 @@ func (s *subscriber) blameLocked(r *evid.Result) evid.Blame {
 // triedLocked counts a failed attempt at an event, and reports whether it was the
 // last.
 func (s *subscriber) triedLocked(item *evid.Item, blame evid.Blame, policy *evid.Policy) (last bool) {
-	t := s.triesAt(item.Event.ID)
+	t := s.trouble.triesAt(item.Event.ID)
 	if t == nil {
-		s.tries = append(s.tries, tries{id: item.Event.ID, first: time.Now()})
-		t = &s.tries[len(s.tries)-1]
+		t = s.troubleLocked().addTries(item.Event.ID)
 	}
 	t.attempts++
 	if blame == evid.TheEvent || item.Result.Sent && !item.Result.Answered {
@@ -108,34 +106,16 @@ func (s *subscriber) triedLocked(item *evid.Item, blame evid.Blame, policy *evid
 	return t.counted >= policy.MaxAttempts || time.Since(item.Event.Time) >= policy.MaxAge
 }
 
-// forgetTries forgets the attempts at an event that is done with.
-func (s *subscriber) forgetTries(id evid.ID) {
-	if s.tries == nil {
-		return
-	}
-	s.tries = slices.DeleteFunc(s.tries, func(t tries) bool { return t.id == id })
-	if len(s.tries) == 0 {
-		s.tries = nil
-	}
-}
-
-// forgetTriesBefore forgets the attempts at events that were dropped.
-func (s *subscriber) forgetTriesBefore(id evid.ID) {
-	for len(s.tries) > 0 && s.tries[0].id.Compare(id) < 0 {
-		s.tries = s.tries[1:]
-	}
-}
-
 // buryLocked gives an event up after an attempt.
 func (s *subscriber) buryLocked(batch *queue.Batch, item *evid.Item, o *queue.Outcome) {
 	now := time.Now()
 	*o = queue.Outcome{Fate: queue.Dead, Reason: item.Result.Detail, Attempts: 1, First: now, Last: now}
-	if t := s.triesAt(item.Event.ID); t != nil && !batch.Replay {
+	if t := s.trouble.triesAt(item.Event.ID); t != nil && !batch.Replay {
 		o.Attempts, o.First = t.attempts, t.first
 		if item.Result.Verdict == evid.Rejected {
 			o.Attempts++ // this one
 		}
-		s.forgetTries(item.Event.ID)
+		s.trouble.forgetTries(item.Event.ID)
 	}
 	about := aboutEvent(item, o.Reason)
 	about.attempts = o.Attempts
@@ -151,23 +131,24 @@ func (s *subscriber) expired(event *evid.Event, maxAge time.Duration, o *queue.O
 		Fate: queue.Dead, First: now, Last: now,
 		Reason: fmt.Sprintf("not delivered within %v", maxAge),
 	}
-	if s.lastError != "" {
-		o.Reason += ": " + s.lastError
+	if last := s.trouble.failure(); last != "" {
+		o.Reason += ": " + last
 	}
-	if t := s.triesAt(event.ID); t != nil {
+	if t := s.trouble.triesAt(event.ID); t != nil {
 		o.Attempts, o.First = t.attempts, t.first
-		s.forgetTries(event.ID)
+		s.trouble.forgetTries(event.ID)
 	}
 	s.deadLocked(&notice{event.ID, event.ID, o.Reason, o.Attempts, 1})
 }
 
 // pauseLocked makes the subscriber pause.
 func (s *subscriber) pauseLocked(policy *evid.Policy, atLeast time.Duration) {
-	if s.backoff == nil {
-		s.backoff = new(backoff)
+	t := s.troubleLocked()
+	if t.backoff == nil {
+		t.backoff = new(backoff)
 	}
-	if !s.backoff.pauses() {
-		s.backoff.failLocked(s.engine, policy, atLeast, s.resume)
+	if !t.backoff.pauses() {
+		t.backoff.failLocked(s.engine, policy, atLeast, s.resume)
 	}
 }
 

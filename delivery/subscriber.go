@@ -7,8 +7,8 @@ import (
 	"github.com/evid/evid/queue"
 )
 
-// A subscriber is the engine's side of a cursor. The engine's lock guards it, but
-// for what belongs to the worker that serves it.
+// A subscriber is the engine's side of a cursor. The engine's lock guards it.
+// There can be very many: it is kept small.
 type subscriber struct {
 	link   links[subscriber]
 	engine *Engine
@@ -17,6 +17,9 @@ type subscriber struct {
 	lane   *lane
 	worker *worker // serving: who does
 
+	trouble     *trouble // nil: there was none yet
+	lastSuccess int64    // in nanoseconds of Unix time; 0: never
+
 	state     state
 	raising   bool // ready: a raiser waits for it
 	woken     bool // serving: more has come since
@@ -24,16 +27,6 @@ type subscriber struct {
 	discarded bool // serving: it has unsubscribed, what is handed out is not wanted
 	detached  bool // it is no more
 	down      bool // who watches it was told so
-
-	backoff     *backoff // of this subscriber; nil: all is well
-	tries       []tries  // at the events that failed and come again
-	lastError   string   // of the last attempt that failed
-	lastSuccess int64    // in nanoseconds of Unix time; 0: never
-	account     *account // what was told of it; see notices
-
-	// Of the worker.
-	record *record // what was logged of it; nil: nothing that matters now
-	lost   uint64  // events lost since it has fallen behind
 }
 
 type subscribers = chain[subscriber, *subscriber]
@@ -50,24 +43,6 @@ const (
 	paused               // waits for the end of a pause of its own
 )
 
-// tries are the attempts at one event that have failed.
-type tries struct {
-	id       evid.ID
-	attempts int
-	counted  int // of these: those that count against max_attempts
-	first    time.Time
-}
-
-// triesAt returns the failed attempts at an event; nil: there are none.
-func (s *subscriber) triesAt(id evid.ID) *tries {
-	for i := range s.tries {
-		if s.tries[i].id == id {
-			return &s.tries[i]
-		}
-	}
-	return nil
-}
-
 // wakeLocked is told that events wait. With a synchronous subscriber a raiser waits
 // for it: that is not held up by a pause.
 func (s *subscriber) wakeLocked() {
@@ -76,9 +51,9 @@ func (s *subscriber) wakeLocked() {
 		s.woken = true
 	case s.sub.Sync:
 		s.hurryLocked()
-	case s.backoff.pauses():
+	case s.backoff().pauses():
 		s.state = paused
-		s.lane.paused.push(s)
+		s.engine.paused.push(s)
 	default:
 		s.readyLocked()
 	}
@@ -97,10 +72,9 @@ func (s *subscriber) readyLocked() {
 
 // hurryLocked puts the subscriber, for which a raiser waits, before all others.
 func (s *subscriber) hurryLocked() {
-	s.backoff.endLocked(s.engine, true)
+	s.backoff().endLocked(s.engine, true)
 	s.state = ready
 	s.raising = true
-	s.lane.raising++
 	s.lane.ready.pushFront(s)
 	s.lane.scheduleLocked()
 }
@@ -110,13 +84,10 @@ func (s *subscriber) outLocked() {
 	switch s.state {
 	case ready:
 		s.lane.ready.remove(s)
-		if s.raising {
-			s.raising = false
-			s.lane.raising--
-		}
+		s.raising = false
 		s.lane.scheduleLocked() // there may be nothing to do for it now
 	case paused:
-		s.lane.paused.remove(s)
+		s.engine.paused.remove(s)
 	case resting, serving:
 	}
 }
@@ -128,7 +99,7 @@ func (s *subscriber) Renew(sub *evid.Subscription) {
 	defer e.mu.Unlock()
 	s.sub = sub
 	s.renewed = true
-	s.backoff.endLocked(e, true)
+	s.backoff().endLocked(e, true)
 	if s.state != serving {
 		hurries := s.raising
 		s.outLocked()
@@ -174,7 +145,7 @@ func (s *subscriber) Detach() {
 	defer e.mu.Unlock()
 	s.outLocked()
 	s.detached = true
-	s.backoff.endLocked(e, true)
+	s.backoff().endLocked(e, true)
 	e.notices.forget(s)
 	s.lane.leaveLocked(s)
 }
@@ -184,11 +155,11 @@ func (s *subscriber) Report(status *evid.Status) {
 	e := s.engine
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	status.LastError = s.lastError
+	status.LastError = s.trouble.failure()
 	if s.lastSuccess != 0 {
 		status.LastSuccess = time.Unix(0, s.lastSuccess)
 	}
-	for _, b := range []*backoff{s.lane.backoff, s.backoff} {
+	for _, b := range []*backoff{s.lane.backoff, s.backoff()} {
 		if b.pauses() && b.failures > 0 {
 			status.NextAttempt = e.began.Add(b.until)
 		}
@@ -196,7 +167,7 @@ func (s *subscriber) Report(status *evid.Status) {
 	switch {
 	case s.down:
 		status.State = evid.Down
-	case len(s.tries) > 0:
+	case s.trouble != nil && len(s.trouble.tries) > 0:
 		status.State = evid.Retrying
 	}
 }
@@ -210,7 +181,7 @@ func (s *subscriber) resume() {
 }
 
 func (s *subscriber) resumeLocked(early bool) {
-	if s.backoff.endLocked(s.engine, early) && s.state == paused {
+	if s.backoff().endLocked(s.engine, early) && s.state == paused {
 		s.outLocked()
 		s.readyLocked()
 	}

@@ -59,7 +59,7 @@ func (w *worker) takeLocked(l *lane) {
 	}
 	w.sub.state, w.sub.discarded, w.sub.worker = serving, false, w
 	w.conn = l.connectLocked(w.sub.sub)
-	w.probe = l.backoff != nil || w.sub.backoff != nil
+	w.probe = l.backoff != nil || w.sub.backoff() != nil
 	l.calls++
 	l.scheduleLocked() // there may be work for another
 }
@@ -171,9 +171,9 @@ func (w *worker) endTurnLocked() {
 	case woken:
 		s.wakeLocked()
 	case w.left == queue.Nothing:
-	case s.backoff.pauses():
+	case s.backoff().pauses():
 		s.state = paused
-		s.lane.paused.push(s)
+		s.engine.paused.push(s)
 	default:
 		s.readyLocked()
 	}
@@ -257,11 +257,11 @@ func (w *worker) deliver(batch *queue.Batch) (goesOn bool) {
 func (w *worker) fill(batch *queue.Batch) {
 	s := w.sub
 	if !batch.Replay {
-		s.forgetTriesBefore(w.events[0].ID)
+		s.trouble.forgetTriesBefore(w.events[0].ID)
 	}
 	for i, event := range w.events[:batch.Events] {
 		w.items[i] = evid.Item{Event: event, Socket: batch.Subscription.Socket, Attempt: 1}
-		if t := s.triesAt(event.ID); t != nil && !batch.Replay {
+		if t := s.trouble.triesAt(event.ID); t != nil && !batch.Replay {
 			w.items[i].Attempt += int32(t.attempts)
 		}
 	}
