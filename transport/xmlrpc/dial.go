@@ -16,7 +16,7 @@ const noProbes = -1
 func (l *lane) dial(s *socket) (*connection, error) {
 	end := time.Now().Add(s.opts.ConnectTimeout)
 	var ctx context.Context = &dialContext{Context: context.Background(), lane: l, end: end}
-	if _, err := netip.ParseAddr(s.dialHost()); err != nil || s.tls {
+	if _, err := netip.ParseAddr(s.dialHost()); err != nil || s.isTLS() {
 		timed, cancel := context.WithDeadline(ctx, end)
 		defer cancel()
 		ctx = timed
@@ -110,7 +110,7 @@ func (t *Transports) dial(ctx context.Context, s *socket) (net.Conn, error) {
 func (t *Transports) dialAddress(ctx context.Context, s *socket, host string) (net.Conn, error) {
 	dialer := net.Dialer{KeepAlive: noProbes}
 	conn, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(host, s.port()))
-	if err != nil || !s.tls {
+	if err != nil || !s.isTLS() {
 		return conn, err
 	}
 	config := t.tls.Clone()

@@ -62,7 +62,7 @@ func (l *lane) call(s *socket, b *buffers, e *evid.Event) evid.Result {
 		return s.judge(&o.reply)
 	case o.reply.status != 0 && o.reply.status/100 != 2:
 		return s.judge(&o.reply) // a status that is no success needs no whole body
-	case s.tls && !o.answered && !isTimeout(o.err):
+	case s.isTLS() && !o.answered && !isTimeout(o.err):
 		return l.unlessClosed(s.judgeRefused(o.err))
 	default:
 		return l.unlessClosed(s.judgeBroken(o.err, o.answered))

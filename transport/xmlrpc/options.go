@@ -15,6 +15,7 @@ import (
 // set none share one.
 type settings struct {
 	Options
+	text   string       // the options of a socket, as they were written
 	params evid.Encoder // of a single call
 	items  evid.Encoder // of a call inside a system.multicall
 }

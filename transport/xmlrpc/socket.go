@@ -24,11 +24,9 @@ const (
 // A socket is one subscriber: host ':' port ['/' path] ':' method {';' option '=' value}.
 // There can be very many: what can be made of something else is.
 type socket struct {
-	opts    *settings
-	key     string // scheme ':' host ':' port path ':' method, the host in lower case
-	host    string // as it was written, an IPv6 address in brackets
-	options string // as they were written
-	tls     bool
+	opts *settings
+	key  string // scheme ':' host ':' port path ':' method, the host in lower case
+	host string // as it was written, an IPv6 address in brackets
 
 	// Where in the key these end.
 	hostEnd, portEnd, pathEnd uint16
@@ -47,8 +45,8 @@ func (s *socket) String() string {
 		path = ""
 	}
 	text := s.scheme() + ":" + s.host + ":" + s.port() + path + ":" + s.method()
-	if s.options != "" {
-		text += ";" + s.options
+	if s.opts.text != "" {
+		text += ";" + s.opts.text
 	}
 	return text
 }
@@ -61,11 +59,11 @@ func (s *socket) path() string   { return s.key[s.portEnd:s.pathEnd] }
 func (s *socket) method() string { return s.key[s.pathEnd+1:] }
 
 func (s *socket) scheme() string {
-	if s.tls {
-		return schemeTLS
-	}
-	return schemePlain
+	scheme, _, _ := strings.Cut(s.key, ":")
+	return scheme
 }
+
+func (s *socket) isTLS() bool { return s.scheme() == schemeTLS }
 
 // dialHost is the host without brackets.
 func (s *socket) dialHost() string { return strings.Trim(s.host, "[]") }
@@ -200,6 +198,7 @@ func (t *transport) parse(addr string) (*socket, error) {
 			return nil, err
 		}
 		opts = newSettings(own, &t.replaced)
+		opts.text = strings.Clone(a.options) // not all of the text it was cut from
 	}
 	return newSocket(t.scheme, a, opts), nil
 }
@@ -209,8 +208,6 @@ func newSocket(scheme string, a address, opts *settings) *socket {
 	s := &socket{
 		opts:    opts,
 		key:     scheme + ":" + strings.ToLower(host) + ":" + a.port + a.path + ":" + a.method,
-		options: strings.Clone(a.options), // not all of the text it was cut from
-		tls:     scheme == schemeTLS,
 		escaped: uint16(len(new(xmlrpc.Encoder).CallStart(nil, a.method)) - callStart),
 	}
 	hostEnd := len(scheme) + 1 + len(host)
