@@ -9,14 +9,14 @@ import (
 // port. All lanes to it share it, and it lasts as long as one of them is open.
 // Times are those of [Transports.now].
 type destination struct {
+	t    *Transports
 	name string
-	refs int // lanes; guarded by the lock of the destinations
+	refs int32 // lanes; guarded by the lock of the destinations
 
-	mu       sync.Mutex
-	hangUps  int           // connections in a row that were of no use after their first reply
+	hangUps  uint8         // connections in a row that were of no use after their first reply
 	closeFor time.Duration // up to then each reply is taken for a connection's last
-	paths    []path
-	oldest   int // of paths, when there are maxPaths
+	mu       sync.Mutex    // guards these two and the paths
+	oldest   path          // most have no other
 }
 
 // A server that hangs up after each reply without saying so (Frontier::Daemon) is
@@ -31,11 +31,12 @@ const (
 // A path of a server has one XML-RPC handler behind it. This is what was learned
 // of its system.multicall.
 type path struct {
-	name   string
-	proven bool          // it has answered a single call as XML-RPC says
-	size   int           // calls that the next multicall may have; 0: as many as the first
+	next   *path         // that was met after it
+	name   string        // empty: none was met yet
 	mean   time.Duration // of one call; 0: not known
 	single time.Duration // up to then there are no multicalls
+	size   uint8         // calls that the next multicall may have; 0: as many as the first
+	proven bool          // it has answered a single call as XML-RPC says
 }
 
 // maxPaths bounds the paths of a server that are remembered. A further one takes the
@@ -66,19 +67,22 @@ func (d *destination) keeps(served int, now time.Duration) bool {
 
 // pathLocked returns what was learned of a path. It is valid up to the next call.
 func (d *destination) pathLocked(name string) *path {
-	for i := range d.paths {
-		if d.paths[i].name == name {
-			return &d.paths[i]
-		}
+	last, n := &d.oldest, 1
+	for last.name != name && last.next != nil {
+		last, n = last.next, n+1
 	}
-	if len(d.paths) < maxPaths {
-		d.paths = append(d.paths, path{name: name})
-		return &d.paths[len(d.paths)-1]
+	if last.name == "" {
+		last.name = name
 	}
-	p := &d.paths[d.oldest]
-	d.oldest = (d.oldest + 1) % maxPaths
-	*p = path{name: name}
-	return p
+	if last.name == name {
+		return last
+	}
+	added := &path{name: name}
+	last.next = added
+	if n == maxPaths {
+		d.oldest = *d.oldest.next
+	}
+	return added
 }
 
 // destinations are all servers to which a lane is open.
@@ -87,8 +91,8 @@ type destinations struct {
 	byName map[string]*destination
 }
 
-// acquire returns the destination for one more lane.
-func (all *destinations) acquire(name string) *destination {
+// acquire returns the destination for one more lane of t.
+func (all *destinations) acquire(t *Transports, name string) *destination {
 	all.mu.Lock()
 	defer all.mu.Unlock()
 	d := all.byName[name]
@@ -96,7 +100,7 @@ func (all *destinations) acquire(name string) *destination {
 		if all.byName == nil {
 			all.byName = make(map[string]*destination)
 		}
-		d = &destination{name: name}
+		d = &destination{t: t, name: name}
 		all.byName[name] = d
 	}
 	d.refs++

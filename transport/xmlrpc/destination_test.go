@@ -39,7 +39,7 @@ func twice(s *testServer, conn net.Conn, r *bufio.Reader) {
 // machine took since.
 func (l *testLane) promptly() {
 	if l.conn != nil {
-		l.conn.used = l.t.now() + time.Hour
+		l.conn.used = l.dest.t.now() + time.Hour
 	}
 }
 
@@ -102,7 +102,7 @@ func TestHangUpIsNotLearned(t *testing.T) {
 					l.conn.used -= time.Hour + hangUpTime
 				}
 			}
-			if !l.dest.keeps(1, l.t.now()) {
+			if !l.dest.keeps(1, l.dest.t.now()) {
 				t.Error("the server is taken for one that hangs up after each reply")
 			}
 		})
@@ -229,7 +229,11 @@ func TestPathsAreBounded(t *testing.T) {
 		d.called(fmt.Sprint("/", i), proven(1))
 	}
 	newest := fmt.Sprint("/", 10*maxPaths-1)
-	if n := len(d.paths); n != maxPaths || !d.pathLocked(newest).proven || d.pathLocked("/0").proven {
+	n := 0
+	for p := &d.oldest; p != nil; p = p.next {
+		n++
+	}
+	if n != maxPaths || !d.pathLocked(newest).proven || d.pathLocked("/0").proven {
 		t.Errorf("%d paths, want the newest %d", n, maxPaths)
 	}
 }

@@ -21,7 +21,7 @@ func (l *lane) dial(s *socket) (*connection, error) {
 		defer cancel()
 		ctx = timed
 	}
-	conn, err := l.t.dial(ctx, s)
+	conn, err := l.dest.t.dial(ctx, s)
 
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -33,7 +33,7 @@ func (l *lane) dial(s *socket) (*connection, error) {
 	if err != nil {
 		return nil, err
 	}
-	l.conn = newConnection(conn, l.t.now())
+	l.conn = newConnection(conn, l.dest.t.now())
 	return l.conn, nil
 }
 
@@ -51,7 +51,7 @@ type dialContext struct {
 func (d *dialContext) Deadline() (time.Time, bool) { return d.end, true }
 
 // Done implements [context.Context]. What waits for it uses AfterFunc.
-func (d *dialContext) Done() <-chan struct{} { return d.lane.t.never }
+func (d *dialContext) Done() <-chan struct{} { return d.lane.dest.t.never }
 
 // Err implements [context.Context].
 func (d *dialContext) Err() error {

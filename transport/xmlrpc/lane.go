@@ -11,7 +11,6 @@ import (
 // A lane is a connection to one server, dialled when it is needed. There can be
 // very many without one: what a call needs is taken from the transports.
 type lane struct {
-	t    *Transports
 	dest *destination
 
 	mu          sync.Mutex
@@ -31,8 +30,9 @@ var errClosed = errors.New("the lane is closed")
 // system.multicall.
 func (l *lane) Deliver(batch []evid.Item) {
 	s := batch[0].Socket.(*socket)
-	b := l.t.buffers.get()
-	defer l.t.buffers.put(b)
+	buffers := &l.dest.t.buffers
+	b := buffers.get()
+	defer buffers.put(b)
 	if !s.opts.Confirm {
 		batch[0].Result = l.send(s, b, batch[0].Event)
 		return
@@ -107,13 +107,13 @@ func (l *lane) exchange(s *socket, b *buffers) (o outcome) {
 		now := time.Now()
 		o.took = now.Sub(start)
 		o.answered = b.reply.started()
-		if !l.keeps(conn, &o, s.opts.Keepalive, l.t.at(now)) {
+		if !l.keeps(conn, &o, s.opts.Keepalive, l.dest.t.at(now)) {
 			l.disconnect()
 		}
 		if o.err == nil || !reused || o.answered || isTimeout(o.err) {
 			return o
 		}
-		l.noteHangUp(conn, l.t.at(start))
+		l.noteHangUp(conn, l.dest.t.at(start))
 	}
 }
 
@@ -164,7 +164,7 @@ func (l *lane) connect(s *socket) (*connection, error) {
 		return conn, nil
 	}
 	l.disconnect()
-	l.noteHangUp(conn, l.t.now())
+	l.noteHangUp(conn, l.dest.t.now())
 	return l.dial(s)
 }
 
@@ -200,7 +200,7 @@ func (l *lane) Close() error {
 	if abort != nil {
 		abort()
 	}
-	l.t.destinations.release(l.dest)
+	l.dest.t.destinations.release(l.dest)
 	var err error
 	if conn != nil {
 		err = conn.Close()

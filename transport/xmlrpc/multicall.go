@@ -35,7 +35,7 @@ const (
 func (l *lane) multicall(s *socket, b *buffers, batch []evid.Item) (settled, sent bool) {
 	n := 0
 	if batch = s.sameForm(batch); len(batch) >= 2 {
-		n = l.dest.multicallSize(s.path(), len(batch), s.opts.Timeout, l.t.now())
+		n = l.dest.multicallSize(s.path(), len(batch), s.opts.Timeout, l.dest.t.now())
 	}
 	if n >= 2 {
 		b.request, n = s.appendMulticall(b.request[:0], batch[:n])
@@ -61,7 +61,7 @@ func (l *lane) multicall(s *socket, b *buffers, batch []evid.Item) (settled, sen
 	case l.isClosed():
 		return true, true
 	}
-	l.dest.multicallFailed(s.path(), l.t.now())
+	l.dest.multicallFailed(s.path(), l.dest.t.now())
 	return false, true
 }
 
@@ -122,7 +122,7 @@ func (d *destination) multicallSize(name string, waiting int, timeout, now time.
 	if !p.proven || now < p.single {
 		return 0
 	}
-	n := min(waiting, max(p.size, firstMulticall))
+	n := min(waiting, max(int(p.size), firstMulticall))
 	if p.mean > 0 {
 		n = int(min(time.Duration(n), timeout/multicallShare/p.mean))
 	}
@@ -138,7 +138,7 @@ func (d *destination) multicallWorked(name string, n int, took time.Duration) {
 	defer d.mu.Unlock()
 	p := d.pathLocked(name)
 	p.tookLocked(took / time.Duration(n))
-	p.size = max(p.size, min(2*n, maxMulticall))
+	p.size = max(p.size, uint8(min(2*n, maxMulticall)))
 }
 
 // multicallFailed notes that a multicall was not answered as it should.

@@ -131,7 +131,7 @@ func TestMulticallFaults(t *testing.T) {
 	} {
 		wantEqual(t, fmt.Sprint("result ", i), batch[i].Result, want)
 	}
-	if n := l.dest.multicallSize("/RPC2", 8, time.Minute, l.t.now()); n != 8 {
+	if n := l.dest.multicallSize("/RPC2", 8, time.Minute, l.dest.t.now()); n != 8 {
 		t.Errorf("the next multicall has %d calls, want 8: it worked", n)
 	}
 }
@@ -244,7 +244,7 @@ func TestMulticallNoConnection(t *testing.T) {
 		Verdict: evid.Retry, Blame: evid.TheDestination, Detail: "connect to " + s.Addr().String() + ": connection refused",
 	})
 	wantEqual(t, "second", batch[1].Result, evid.Result{})
-	if n := l.dest.multicallSize("/RPC2", 2, time.Minute, l.t.now()); n != 2 {
+	if n := l.dest.multicallSize("/RPC2", 2, time.Minute, l.dest.t.now()); n != 2 {
 		t.Errorf("the next multicall has %d calls, want 2", n)
 	}
 }
@@ -286,7 +286,7 @@ func TestMulticallClose(t *testing.T) {
 	for _, item := range <-done {
 		wantEqual(t, "result", item.Result, evid.Result{})
 	}
-	if l.dest.multicallSize("/RPC2", 2, time.Minute, l.t.now()) != 2 {
+	if l.dest.multicallSize("/RPC2", 2, time.Minute, l.dest.t.now()) != 2 {
 		t.Error("closing the lane was taken for the server's fault")
 	}
 }

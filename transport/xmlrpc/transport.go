@@ -99,5 +99,5 @@ func (t *transport) Lane(s evid.Socket) string { return s.(*socket).lane() }
 
 // Open implements [evid.Transport].
 func (t *transport) Open(s evid.Socket) evid.Lane {
-	return &lane{t: t.Transports, dest: t.destinations.acquire(s.(*socket).destination())}
+	return &lane{dest: t.destinations.acquire(t.Transports, s.(*socket).destination())}
 }
