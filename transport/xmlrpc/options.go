@@ -12,10 +12,11 @@ import (
 )
 
 // Settings are the options of sockets and what follows from them. Sockets that
-// set none share one.
+// set none share one, which is why what few have is here.
 type settings struct {
 	Options
 	text   string       // the options of a socket, as they were written
+	host   string       // of a socket, as it was written; empty: in lower case
 	params evid.Encoder // of a single call
 	items  evid.Encoder // of a call inside a system.multicall
 }

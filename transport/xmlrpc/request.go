@@ -59,10 +59,11 @@ func (s *socket) appendHead(dst []byte, length int) []byte {
 	dst = append(dst, "POST "...)
 	dst = append(dst, s.path()...)
 	dst = append(dst, " HTTP/1.1\r\nHost: "...)
-	if zone := strings.IndexByte(s.host, '%'); zone >= 0 { // it means nothing elsewhere
-		dst = append(append(dst, s.host[:zone]...), ']')
+	host := s.host()
+	if zone := strings.IndexByte(host, '%'); zone >= 0 { // it means nothing elsewhere
+		dst = append(append(dst, host[:zone]...), ']')
 	} else {
-		dst = append(dst, s.host...)
+		dst = append(dst, host...)
 	}
 	dst = append(append(dst, ':'), s.port()...)
 	if !s.opts.Keepalive {

@@ -26,7 +26,6 @@ const (
 type socket struct {
 	opts *settings
 	key  string // scheme ':' host ':' port path ':' method, the host in lower case
-	host string // as it was written, an IPv6 address in brackets
 
 	// Where in the key these end.
 	hostEnd, portEnd, pathEnd uint16
@@ -44,7 +43,7 @@ func (s *socket) String() string {
 	if path == defaultPath {
 		path = ""
 	}
-	text := s.scheme() + ":" + s.host + ":" + s.port() + path + ":" + s.method()
+	text := s.scheme() + ":" + s.host() + ":" + s.port() + path + ":" + s.method()
 	if s.opts.text != "" {
 		text += ";" + s.opts.text
 	}
@@ -65,8 +64,16 @@ func (s *socket) scheme() string {
 
 func (s *socket) isTLS() bool { return s.scheme() == schemeTLS }
 
+// host is the host as it was written, an IPv6 address in brackets.
+func (s *socket) host() string {
+	if s.opts.host != "" {
+		return s.opts.host
+	}
+	return s.key[len(s.scheme())+1 : s.hostEnd]
+}
+
 // dialHost is the host without brackets.
-func (s *socket) dialHost() string { return strings.Trim(s.host, "[]") }
+func (s *socket) dialHost() string { return strings.Trim(s.host(), "[]") }
 
 // address is where to dial, as error texts name it.
 func (s *socket) address() string { return net.JoinHostPort(s.dialHost(), s.port()) }
@@ -205,17 +212,20 @@ func (t *transport) parse(addr string) (*socket, error) {
 
 func newSocket(scheme string, a address, opts *settings) *socket {
 	host := a.hostText()
-	s := &socket{
-		opts:    opts,
-		key:     scheme + ":" + strings.ToLower(host) + ":" + a.port + a.path + ":" + a.method,
-		escaped: uint16(len(new(xmlrpc.Encoder).CallStart(nil, a.method)) - callStart),
+	lower := strings.ToLower(host)
+	if lower != host {
+		own := *opts
+		own.host = strings.Clone(host)
+		opts = &own
 	}
 	hostEnd := len(scheme) + 1 + len(host)
 	portEnd := hostEnd + 1 + len(a.port)
-	s.hostEnd, s.portEnd, s.pathEnd = uint16(hostEnd), uint16(portEnd), uint16(portEnd+len(a.path))
-	s.host = s.key[len(scheme)+1 : hostEnd]
-	if s.host != host {
-		s.host = strings.Clone(host)
+	return &socket{
+		opts:    opts,
+		key:     scheme + ":" + lower + ":" + a.port + a.path + ":" + a.method,
+		hostEnd: uint16(hostEnd),
+		portEnd: uint16(portEnd),
+		pathEnd: uint16(portEnd + len(a.path)),
+		escaped: uint16(len(new(xmlrpc.Encoder).CallStart(nil, a.method)) - callStart),
 	}
-	return s
 }
