@@ -170,8 +170,8 @@ func (a *audit) laneLocked(name string, l *lane) {
 	})
 	if l.closing && l.calls == 1 {
 		calls++ // it closes connections
-	} else if n := int(l.connected); n < calls || n > calls+len(l.resting) {
-		say("%d connected with %d calls and %d resting", l.connected, calls, len(l.resting))
+	} else if n := int(l.connected); n < calls || n > calls+l.resting.len() {
+		say("%d connected with %d calls and %d resting", l.connected, calls, l.resting.len())
 	}
 	a.same(name+": calls", int(l.calls), calls)
 	a.same(name+": late calls", int(l.late), late)

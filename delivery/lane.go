@@ -1,7 +1,6 @@
 package delivery
 
 import (
-	"slices"
 	"strconv"
 	"time"
 
@@ -36,7 +35,7 @@ type lane struct {
 	since time.Duration // when it came there
 
 	ready   subscribers // those with something to deliver, in turn; first those for which a raiser waits
-	resting []evid.Lane // connections that no call uses; closed or not, they know what was learned
+	resting connections // those that no call uses; closed or not, they know what was learned
 
 	backoff    *backoff    // of the destination; nil: all is well
 	unanswered *subscriber // the last one that was called, if it did not answer; else nil
@@ -125,7 +124,7 @@ func (l *lane) nextLocked() *subscriber {
 // that they are quick leave some to those that have.
 func (l *lane) isAffordableLocked() bool {
 	e := l.engine
-	if len(l.resting) > 0 && l.connected > l.calls || l.closing {
+	if l.resting.len() > 0 && l.connected > l.calls || l.closing {
 		return true // there is one
 	}
 	limit := e.maxConnections
@@ -140,19 +139,16 @@ func (l *lane) connectLocked(sub *evid.Subscription) evid.Lane {
 	if l.connected <= l.calls {
 		l.countLocked(1)
 	}
-	n := len(l.resting)
-	if n == 0 {
-		return sub.Transport.Open(sub.Socket)
+	if conn := l.resting.pop(); conn != nil {
+		return conn
 	}
-	conn := l.resting[n-1]
-	l.resting = slices.Delete(l.resting, n-1, n)
-	return conn
+	return sub.Transport.Open(sub.Socket)
 }
 
 // restLocked takes back a connection after a call.
 func (l *lane) restLocked(conn evid.Lane) {
-	if len(l.resting) < int(l.connections) && !l.engine.closed && l.subscribers > 0 {
-		l.resting = append(l.resting, conn)
+	if l.resting.len() < int(l.connections) && !l.engine.closed && l.subscribers > 0 {
+		l.resting.push(conn)
 		return
 	}
 	l.countLocked(-1)
@@ -199,10 +195,8 @@ func (l *lane) goLocked() {
 // closeLocked ends what goes on by itself: a pause, and what connections do.
 func (l *lane) closeLocked() {
 	l.backoff.stopLocked(l.engine)
-	for _, conn := range l.resting {
-		l.engine.closeConnection(conn)
-	}
-	l.resting = nil
+	l.resting.each(l.engine.closeConnection)
+	l.resting = connections{}
 }
 
 // failLocked makes the lane pause: its destination cannot be reached.

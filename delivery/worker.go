@@ -29,7 +29,7 @@ type worker struct {
 	lane  *lane
 	sub   *subscriber   // nil: connections are to be closed
 	conn  evid.Lane     // for the call
-	close []evid.Lane   // the connections to close
+	close connections   // to close
 	probe bool          // one event only: the last attempt has failed
 	phase *workers      // the chain of calls that it is in; nil: no call is under way
 	since time.Duration // when the call began
@@ -107,9 +107,7 @@ func (w *worker) work() {
 			w.serve()
 			continue
 		}
-		for _, conn := range w.close {
-			conn.Idle()
-		}
+		w.close.each(evid.Lane.Idle)
 	}
 }
 
@@ -128,7 +126,7 @@ func (w *worker) next() bool {
 	}
 	w.busyLocked(-1)
 	e.crew.endedLocked(w.slow)
-	w.lane, w.sub, w.conn, w.close, w.cut, w.called, w.lasted = nil, nil, nil, nil, false, false, 0
+	w.lane, w.sub, w.conn, w.close, w.cut, w.called, w.lasted = nil, nil, nil, connections{}, false, false, 0
 	e.crew.workers--
 	l.goLocked()
 	l.scheduleLocked()
