@@ -24,19 +24,16 @@ type Cursor struct {
 	reader Reader
 	sub    *evid.Subscription
 
-	// What is left to deliver: the ordinals from pos to end, without end, and then
-	// the later spans.
+	// What is left to deliver: the first span from pos on, and then the later ones.
 	pos   uint64 // ordinal of the next event that is not done, or nowhere
-	end   uint64 // endless while the subscription is open, but for later spans
-	ahead uint64 // bit n: the event at pos+n is done already, before end
+	ahead uint64 // bit n: the event at pos+n is done already, all of the first span
 
 	accepted  uint64 // while it is open: less the ordinal at which it was opened
 	delivered uint64
-	raise     *syncRaise // who waits for the event at pos; nil: nobody
-	extra     *extra     // nil: it was never needed
+	extra     *extra // nil: it was never needed
 
 	parkedAt  int32 // index in list.parked, or notParked
-	handed    uint8 // events from pos on that Next has handed out, all before end
+	handed    uint8 // events from pos on that Next has handed out, all of the first span
 	replaying uint8 // dead letters that are handed out; then no event is
 	open      bool
 	ended     bool // nothing is left and nothing will come: it is out of the list
@@ -101,24 +98,19 @@ func (c *Cursor) openLocked(s *evid.Subscription) {
 	l.open++
 	tail := l.ring.tail
 	c.accepted -= tail // closeLocked adds the ordinal that the list has then, countsLocked the one of now
-	switch last := c.lastEndLocked(); {
-	case c.pos == nowhere:
-		c.end = endless
+	if c.pos == nowhere {
+		if c.extra != nil {
+			c.extra.end = endless
+		}
 		c.moveLocked(tail)
-	case *last == tail && (last != &c.end || !c.isDiscardedLocked()):
+		return
+	}
+	e := c.extraLocked()
+	if last := e.lastEnd(); *last == tail && (len(e.later) > 0 || !e.discarded) {
 		*last = endless // it goes on as if it had not ended
-	default:
-		e := c.extraLocked()
-		e.later = append(e.later, span{from: tail, to: endless})
+		return
 	}
-}
-
-// lastEndLocked is where the last span ends.
-func (c *Cursor) lastEndLocked() *uint64 {
-	if later := c.laterLocked(); len(later) > 0 {
-		return &later[len(later)-1].to
-	}
-	return &c.end
+	e.later = append(e.later, span{from: tail, to: endless})
 }
 
 // closeLocked stops accepting events for the subscriber.
@@ -131,9 +123,10 @@ func (c *Cursor) closeLocked(why evid.Close) {
 			l.sync--
 		}
 		c.accepted += l.ring.tail
-		*c.lastEndLocked() = l.ring.tail
-		if later := c.laterLocked(); len(later) > 0 && later[len(later)-1].from == l.ring.tail {
-			c.extra.later = later[:len(later)-1] // nothing was raised meanwhile
+		e := c.extraLocked()
+		*e.lastEnd() = l.ring.tail
+		if n := len(e.later); n > 0 && e.later[n-1].from == l.ring.tail {
+			e.later = e.later[:n-1] // nothing was raised meanwhile
 		}
 	}
 	if c.replaying == 0 {
@@ -169,9 +162,9 @@ func (c *Cursor) discardLocked() {
 		c.resolveLocked(errAbandoned)
 		return
 	}
-	c.end = c.pos + uint64(c.handed)
 	c.ahead = 0
-	c.extraLocked().discarded = true
+	e := c.extraLocked()
+	e.end, e.discarded = c.pos+uint64(c.handed), true
 }
 
 // waitingLocked counts the events of [pos+n, to) that are in a span and not done.
@@ -180,7 +173,7 @@ func (c *Cursor) waitingLocked(n, to uint64) uint64 {
 		return 0
 	}
 	from := c.pos + n
-	waiting := span{from, c.end}.within(from, to)
+	waiting := span{from, c.firstEndLocked()}.within(from, to)
 	for _, s := range c.laterLocked() {
 		waiting += s.within(from, to)
 	}
@@ -236,7 +229,7 @@ func (c *Cursor) moveLocked(pos uint64) {
 	if pos != nowhere {
 		pos += uint64(done)
 	}
-	for pos != nowhere && c.end <= pos {
+	for pos != nowhere && c.firstEndLocked() <= pos {
 		pos = max(pos, c.nextSpanLocked())
 	}
 	if pos != c.pos {
@@ -249,16 +242,14 @@ func (c *Cursor) moveLocked(pos uint64) {
 // nextSpanLocked goes on to the next span and returns where it starts; nowhere: there
 // is none.
 func (c *Cursor) nextSpanLocked() uint64 {
-	if c.extra == nil {
+	e := c.extra
+	e.discarded = false
+	if len(e.later) == 0 {
 		return nowhere
 	}
-	c.extra.discarded = false
-	if len(c.extra.later) == 0 {
-		return nowhere
-	}
-	next := c.extra.later[0]
-	c.extra.later = c.extra.later[1:]
-	c.end = next.to
+	next := e.later[0]
+	e.later = e.later[1:]
+	e.end = next.to
 	return next.from
 }
 
@@ -286,13 +277,13 @@ func (c *Cursor) Next(events []*evid.Event) Batch {
 	if c.ended {
 		return batch
 	}
-	if c.raise == nil && c.replayLocked(events, &batch) {
+	if c.raiseLocked() == nil && c.replayLocked(events, &batch) {
 		return batch
 	}
 	for n := c.availableLocked(len(events)); batch.Events < n; batch.Events++ {
 		events[batch.Events] = c.list.ring.at(c.pos + uint64(batch.Events)).event
 	}
-	batch.Sync = c.raise != nil
+	batch.Sync = c.raiseLocked() != nil
 	c.handed = uint8(batch.Events)
 	if c.handed == 0 {
 		c.parkLocked()
@@ -314,10 +305,10 @@ func (c *Cursor) skipLostLocked(batch *Batch) {
 
 // availableLocked counts the events that can be handed out together, at most limit.
 func (c *Cursor) availableLocked(limit int) int {
-	if c.raise != nil {
+	if c.raiseLocked() != nil {
 		limit = min(limit, 1)
 	}
-	end := min(c.end, c.list.ring.tail)
+	end := min(c.firstEndLocked(), c.list.ring.tail)
 	return min(limit, MaxBatch, bits.TrailingZeros64(c.ahead), int(min(end-c.pos, MaxBatch)))
 }
 
@@ -367,7 +358,7 @@ func (c *Cursor) Done(events []*evid.Event, outcomes []Outcome) Left {
 	switch {
 	case c.ended:
 		return Nothing
-	case c.raise != nil:
+	case c.raiseLocked() != nil:
 		return ARaise
 	case len(c.replaysLocked()) > 0 || c.waitingLocked(0, c.list.ring.tail) > 0:
 		return Events
@@ -423,9 +414,9 @@ func (c *Cursor) settleLocked(e *evid.Event, o *Outcome) {
 
 // resolveLocked tells the raiser that waits for this cursor, if there is one.
 func (c *Cursor) resolveLocked(err error) {
-	if c.raise != nil {
-		c.raise.resolve(c.sub.Socket, err)
-		c.raise = nil
+	if raise := c.raiseLocked(); raise != nil {
+		raise.resolve(c.sub.Socket, err)
+		c.extra.raise = nil
 	}
 }
 

@@ -4,11 +4,16 @@ import "github.com/evid/evid"
 
 // An extra is what a cursor needs if not all events are simply delivered.
 type extra struct {
-	later     []span // each time that a subscriber expires and comes back after a gap there is one more
-	discarded bool   // up to end, by unsubscribing: only what is handed out is still attempted
+	// The spans that are left to deliver. Each time that a subscriber expires and
+	// comes back after a gap there is one more.
+	end       uint64 // where the first ends, without end; endless: it is open
+	discarded bool   // the first, by unsubscribing: only what is handed out is still attempted
+	later     []span
 
 	replays []*letter // to be delivered before the events; the first are handed out
 	missing uint64    // number of the dead letter about what it has lost, until it has caught up; 0: none
+
+	raise *syncRaise // who waits for the event at pos; nil: nobody
 
 	counts evid.Counts // but for Accepted, Delivered and Waiting
 }
@@ -16,9 +21,25 @@ type extra struct {
 // extraLocked returns the extra, to write to it.
 func (c *Cursor) extraLocked() *extra {
 	if c.extra == nil {
-		c.extra = new(extra)
+		c.extra = &extra{end: endless}
 	}
 	return c.extra
+}
+
+// firstEndLocked is where the first span ends.
+func (c *Cursor) firstEndLocked() uint64 {
+	if c.extra == nil {
+		return endless
+	}
+	return c.extra.end
+}
+
+// lastEnd is where the last span ends.
+func (e *extra) lastEnd() *uint64 {
+	if n := len(e.later); n > 0 {
+		return &e.later[n-1].to
+	}
+	return &e.end
 }
 
 // laterLocked returns the spans after the first.
@@ -35,6 +56,14 @@ func (c *Cursor) replaysLocked() []*letter {
 		return nil
 	}
 	return c.extra.replays
+}
+
+// raiseLocked returns the raiser that waits; nil: nobody does.
+func (c *Cursor) raiseLocked() *syncRaise {
+	if c.extra == nil {
+		return nil
+	}
+	return c.extra.raise
 }
 
 func (c *Cursor) isDiscardedLocked() bool { return c.extra != nil && c.extra.discarded }

@@ -40,7 +40,7 @@ func (l *list) expectLocked() (*syncRaise, error) {
 	}
 	r := &syncRaise{pending: len(waiting), done: make(chan struct{})}
 	for _, c := range waiting {
-		c.raise = r
+		c.extraLocked().raise = r
 	}
 	return r, nil
 }
