@@ -37,8 +37,8 @@ func TestIdleMemory(t *testing.T) {
 	opened := heap()
 	perSocket, perLane := (parsed-before)/n, (opened-parsed)/n
 	t.Logf("%d bytes for each socket, %d for each lane", perSocket, perLane)
-	if perSocket > 350 || perLane > 250 {
-		t.Errorf("a socket takes %d bytes, want at most 350; a lane %d, want at most 250", perSocket, perLane)
+	if perSocket > 100 || perLane > 200 {
+		t.Errorf("a socket takes %d bytes, want at most 100; a lane %d, want at most 200", perSocket, perLane)
 	}
 	for _, l := range lanes {
 		l.Close()
