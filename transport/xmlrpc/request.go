@@ -59,11 +59,10 @@ func (s *socket) appendHead(dst []byte, length int) []byte {
 	dst = append(dst, "POST "...)
 	dst = append(dst, s.path()...)
 	dst = append(dst, " HTTP/1.1\r\nHost: "...)
-	host := s.host()
-	if zone := strings.IndexByte(host, '%'); zone >= 0 { // it means nothing elsewhere
-		dst = append(append(dst, host[:zone]...), ']')
-	} else {
-		dst = append(dst, host...)
+	host, _, hasZone := strings.Cut(s.host(), "%")
+	dst = append(dst, host...)
+	if hasZone { // it means nothing elsewhere
+		dst = append(dst, ']')
 	}
 	dst = append(append(dst, ':'), s.port()...)
 	if !s.opts.Keepalive {
