@@ -96,6 +96,7 @@ type Event struct {
 	Name   string
 	Time   time.Time // when it was raised
 	Hops   uint8     // how many events led to this one, see [CausedBy]
+	Shared bool      // it was kept for more than one subscriber: see [Event.AppendEncoded]
 	Params []Param   // in the order in which they were raised
 
 	encoding sync.Mutex // held to add to shared
@@ -142,9 +143,18 @@ const (
 	maxSharedSize      = 16 << 10 // bytes
 )
 
-// Encoded returns the event as by encodes it. The first to ask for a form
-// encodes it and the others share the bytes, which must not be changed.
-func (e *Event) Encoded(by Encoder) []byte {
+// AppendEncoded appends the event as by encodes it. The subscribers of a shared event
+// share its encodings as well: the first to ask for one encodes, the others copy.
+func (e *Event) AppendEncoded(dst []byte, by Encoder) []byte {
+	if !e.Shared {
+		return by.Append(dst, e)
+	}
+	return append(dst, e.encoded(by)...)
+}
+
+// encoded returns the event as by encodes it. The first to ask for a form encodes it
+// and the others share the bytes.
+func (e *Event) encoded(by Encoder) []byte {
 	if enc := e.findEncoding(by); enc != nil {
 		return enc.data
 	}

@@ -71,16 +71,17 @@ func (c countingEncoder) Append(dst []byte, e *evid.Event) []byte {
 	return append(dst, c.name+e.Name...)
 }
 
-func TestEncodedIsShared(t *testing.T) {
-	e := &evid.Event{Name: "E_X"}
+// The subscribers of a shared event share its encodings.
+func TestEncodingsAreShared(t *testing.T) {
+	e := &evid.Event{Name: "E_X", Shared: true}
 	var calls [5]atomic.Int32
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
 			for i := range 4 {
 				enc := countingEncoder{strconv.Itoa(i), &calls[i]}
-				if got := string(e.Encoded(enc)); got != enc.name+"E_X" {
-					t.Errorf("Encoded: %q", got)
+				if got := string(e.AppendEncoded([]byte("<"), enc)); got != "<"+enc.name+"E_X" {
+					t.Errorf("AppendEncoded: %q", got)
 				}
 			}
 		})
@@ -93,8 +94,22 @@ func TestEncodedIsShared(t *testing.T) {
 	}
 	fifth := countingEncoder{"4", &calls[4]} // a form too many is right all the same
 	for range 3 {
-		if got := string(e.Encoded(fifth)); got != "4E_X" {
-			t.Errorf("Encoded: %q", got)
+		if got := string(e.AppendEncoded(nil, fifth)); got != "4E_X" {
+			t.Errorf("AppendEncoded: %q", got)
 		}
+	}
+}
+
+// One that only one subscriber gets keeps none.
+func TestEncodingIsNotKept(t *testing.T) {
+	e := &evid.Event{Name: "E_X"}
+	var calls atomic.Int32
+	for range 3 {
+		if got := string(e.AppendEncoded([]byte("<"), countingEncoder{"0", &calls})); got != "<0E_X" {
+			t.Errorf("AppendEncoded: %q", got)
+		}
+	}
+	if n := calls.Load(); n != 3 {
+		t.Errorf("it was encoded %d times, want 3", n)
 	}
 }

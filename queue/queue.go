@@ -141,6 +141,7 @@ func (q *Queue) accept(e *evid.Event) (kept bool, raise *syncRaise, err error) {
 	}
 	e.ID = evid.ID{Epoch: q.epoch, Seq: q.seq.Add(1)}
 	e.Time = time.Now()
+	e.Shared = l.open > 1
 	l.appendLocked(e, size)
 	l.wakeLocked()
 	return true, raise, nil

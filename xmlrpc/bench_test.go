@@ -78,7 +78,7 @@ func BenchmarkEncodeMulticall(b *testing.B) {
 	for b.Loop() {
 		dst := enc.MulticallStart(buffer)
 		for range 32 {
-			dst = enc.MulticallItem(dst, "block_ip", items)
+			dst = appendItem(&enc, dst, "block_ip", items)
 		}
 		enc.MulticallEnd(dst)
 	}

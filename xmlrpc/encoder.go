@@ -93,14 +93,16 @@ func (enc *Encoder) MulticallStart(dst []byte) []byte {
 	return append(dst, callStart+multicallMethod+"</methodName>\n"+paramsStart+paramStart+"<value><array><data>\n"...)
 }
 
-// MulticallItem appends one call to a system.multicall. Its parameters are
-// items, what [Encoder.StringItem] and [Encoder.IntItem] have appended to
-// another buffer: they can be encoded once and sent to several methods.
-func (enc *Encoder) MulticallItem(dst []byte, method string, items []byte) []byte {
+// MulticallItemStart begins one call in a system.multicall. Its parameters follow:
+// see [Encoder.StringItem] and [Encoder.IntItem].
+func (enc *Encoder) MulticallItemStart(dst []byte, method string) []byte {
 	dst = append(dst, memberStart+multicallName+"</name>\n"...)
 	dst = enc.stringValue(dst, method)
-	dst = append(dst, "</member><member>\n<name>"+multicallParams+"</name>\n<value><array><data>\n"...)
-	dst = append(dst, items...)
+	return append(dst, "</member><member>\n<name>"+multicallParams+"</name>\n<value><array><data>\n"...)
+}
+
+// MulticallItemEnd ends one call in a system.multicall.
+func (enc *Encoder) MulticallItemEnd(dst []byte) []byte {
 	return append(dst, "</data></array></value>\n"+memberEnd...)
 }
 
@@ -109,7 +111,7 @@ func (enc *Encoder) MulticallEnd(dst []byte) []byte {
 	return append(dst, "</data></array></value>\n"+paramEnd+callEnd...)
 }
 
-// StringItem appends a parameter of a [Encoder.MulticallItem] that is a string.
+// StringItem appends a parameter of a system.multicall that is a string.
 // An empty name: unnamed.
 func (enc *Encoder) StringItem(dst []byte, name, value string) []byte {
 	dst, end := enc.itemStart(dst, name)
@@ -117,7 +119,7 @@ func (enc *Encoder) StringItem(dst []byte, name, value string) []byte {
 	return append(dst, end...)
 }
 
-// IntItem appends a parameter of a [Encoder.MulticallItem] that is an integer.
+// IntItem appends a parameter of a system.multicall that is an integer.
 // An empty name: unnamed.
 func (enc *Encoder) IntItem(dst []byte, name string, value int64) []byte {
 	dst, end := enc.itemStart(dst, name)

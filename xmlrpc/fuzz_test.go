@@ -205,7 +205,7 @@ func FuzzEncoder(f *testing.F) {
 		}
 
 		items := enc.IntItem(enc.StringItem(nil, name, text), name, n)
-		data = enc.MulticallEnd(enc.MulticallItem(enc.MulticallStart(nil), method, items))
+		data = enc.MulticallEnd(appendItem(&enc, enc.MulticallStart(nil), method, items))
 		call, err := xmlrpc.DecodeCall(data, lim)
 		if err != nil {
 			t.Fatalf("%q: %v", data, err)

@@ -15,8 +15,8 @@ func TestMulticall(t *testing.T) {
 	items := enc.StringItem(nil, "", "E_TEST")
 	items = enc.IntItem(items, "num", 42)
 	data := enc.MulticallStart(nil)
-	data = enc.MulticallItem(data, "block_ip", items)
-	data = enc.MulticallItem(data, "a&b", nil)
+	data = appendItem(&enc, data, "block_ip", items)
+	data = appendItem(&enc, data, "a&b", nil)
 	data = enc.MulticallEnd(data)
 
 	call, err := xmlrpc.DecodeCall(data, xmlrpc.Limits{})

@@ -57,12 +57,14 @@ func BenchmarkDeliver(b *testing.B) {
 			for i := range batch {
 				batch[i] = evid.Item{Event: e, Socket: s}
 			}
-			request, body := s.appendCall(nil, e), []byte(methodResponse)
+			var buf buffers
+			buf.writeCall(s, e)
+			body := []byte(methodResponse)
 			if n > 1 {
-				request, _ = s.appendMulticall(nil, batch)
+				buf.writeMulticall(s, batch)
 				body, _ = xmlrpc.AppendMulticallResponse(nil, make([]xmlrpc.MulticallResult, n)) // nil has a form
 			}
-			to, err := transport.Parse(serveRaw(b, len(request), body) + ":block_ip")
+			to, err := transport.Parse(serveRaw(b, len(buf.request), body) + ":block_ip")
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -102,13 +104,13 @@ func BenchmarkDial(b *testing.B) {
 	}
 }
 
-// BenchmarkAppend makes a request of an event that is already encoded.
-func BenchmarkAppend(b *testing.B) {
+// BenchmarkWriteCall makes a request of an event.
+func BenchmarkWriteCall(b *testing.B) {
 	s := parseSocket(b, "127.0.0.1:8081:block_ip;struct=1")
 	e := &evid.Event{Name: "E_PIKE_BLOCKED", Params: []evid.Param{evid.String("ip", "192.168.2.11")}}
-	var request []byte
+	var buf buffers
 	b.ReportAllocs()
 	for b.Loop() {
-		request = s.appendCall(request[:0], e)
+		buf.writeCall(s, e)
 	}
 }

@@ -4,6 +4,7 @@ import "sync"
 
 // Buffers are what a lane needs while it delivers.
 type buffers struct {
+	body    []byte // of the request: how long it is stands before it
 	request []byte
 	reply   replyReader
 }
@@ -22,7 +23,7 @@ func (p *bufferPool) get() *buffers {
 	if b, ok := p.pool.Get().(*buffers); ok {
 		return b
 	}
-	return &buffers{request: make([]byte, 0, firstBuffer)}
+	return &buffers{body: make([]byte, 0, firstBuffer), request: make([]byte, 0, firstBuffer)}
 }
 
 func (p *bufferPool) put(b *buffers) {

@@ -49,7 +49,8 @@ func TestQuickAck(t *testing.T) {
 	l := openTestLane(t, newTransports(t, nil), s.Addr().String()+":m")
 	l.deliver(1)
 	c := l.conn
-	b := &buffers{request: l.socket.appendCall(nil, l.events(1)[0].Event)}
+	b := new(buffers)
+	b.writeCall(l.socket, l.events(1)[0].Event)
 	for _, test := range []struct {
 		name string
 		conn net.Conn

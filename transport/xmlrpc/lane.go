@@ -52,7 +52,7 @@ func (l *lane) Deliver(batch []evid.Item) {
 
 // call sends one event and says what came of it.
 func (l *lane) call(s *socket, b *buffers, e *evid.Event) evid.Result {
-	b.request = s.appendCall(b.request[:0], e)
+	b.writeCall(s, e)
 	o := l.exchange(s, b)
 	switch {
 	case o.dial != nil:

@@ -38,7 +38,7 @@ func (l *lane) multicall(s *socket, b *buffers, batch []evid.Item) (settled, sen
 		n = l.dest.multicallSize(s.path(), len(batch), s.opts.Timeout, l.dest.t.now())
 	}
 	if n >= 2 {
-		b.request, n = s.appendMulticall(b.request[:0], batch[:n])
+		n = b.writeMulticall(s, batch[:n])
 	}
 	if n < 2 {
 		return false, false

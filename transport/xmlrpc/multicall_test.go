@@ -413,11 +413,11 @@ func TestMulticallAllocates(t *testing.T) {
 	l.dest.called("/RPC2", proven(1))
 	l.dest.multicallWorked("/RPC2", maxMulticall, 1)
 	batch := l.events(maxMulticall, evid.String("ip", "192.168.2.11"))
-	request, n := l.socket.appendMulticall(nil, batch)
-	if n != len(batch) {
+	var b buffers
+	if n := b.writeMulticall(l.socket, batch); n != len(batch) {
 		t.Fatalf("%d events in a request", n)
 	}
-	size <- len(request)
+	size <- len(b.request)
 	allocs := testing.AllocsPerRun(200, func() {
 		for i := range batch {
 			batch[i].Result = evid.Result{}

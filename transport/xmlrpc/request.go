@@ -45,13 +45,6 @@ func (f form) Append(dst []byte, e *evid.Event) []byte {
 	return dst
 }
 
-// The bytes of a body that are not in a form, besides the method.
-var (
-	callStart      = len(new(xmlrpc.Encoder).CallStart(nil, ""))
-	multicallFrame = len(new(xmlrpc.Encoder).MulticallEnd(new(xmlrpc.Encoder).MulticallStart(nil)))
-	multicallItem  = len(new(xmlrpc.Encoder).MulticallItem(nil, "", nil))
-)
-
 // appendHead appends the head of a request for a body of so many bytes, but for
 // the header fields with the event's id: fields, order and letter case as
 // captured (golden/xmlrpc).
@@ -74,52 +67,51 @@ func (s *socket) appendHead(dst []byte, length int) []byte {
 	return strconv.AppendInt(dst, int64(length), 10)
 }
 
-// appendCall appends the whole request for an event.
-func (s *socket) appendCall(dst []byte, e *evid.Event) []byte {
-	params := e.Encoded(s.opts.params)
-	dst = s.appendHead(dst, callStart+int(s.escaped)+len(params))
+// writeCall makes the request for an event.
+func (b *buffers) writeCall(s *socket, e *evid.Event) {
+	var enc xmlrpc.Encoder
+	b.body = enc.CallStart(b.body[:0], s.method())
+	b.body = e.AppendEncoded(b.body, s.opts.params)
+	b.request = s.appendHead(b.request[:0], len(b.body))
 	if !s.opts.Captured {
 		// The header of Standard Webhooks: a receiver that has seen the id has the event.
-		dst = append(dst, "\r\nWebhook-Id: "...)
-		dst = e.ID.AppendText(dst)
+		b.request = append(b.request, "\r\nWebhook-Id: "...)
+		b.request = e.ID.AppendText(b.request)
 	}
-	dst = append(dst, "\r\n\r\n"...)
-	var enc xmlrpc.Encoder
-	dst = enc.CallStart(dst, s.method())
-	return append(dst, params...)
+	b.endRequest()
 }
 
-// appendMulticall appends the whole request for the first events of batch, as
-// many as maxMulticallBody allows, and returns how many these are. Below 2 there is
-// none.
-func (s *socket) appendMulticall(dst []byte, batch []evid.Item) (_ []byte, n int) {
-	var items [maxMulticall][]byte
-	length := multicallFrame
+// writeMulticall makes the request for the first events of batch, as many as
+// maxMulticallBody allows, and returns how many these are. Below 2 it is of no use.
+func (b *buffers) writeMulticall(s *socket, batch []evid.Item) (n int) {
+	var enc xmlrpc.Encoder
+	b.body = enc.MulticallStart(b.body[:0])
 	for n < len(batch) {
-		items[n] = batch[n].Event.Encoded(s.opts.items)
-		more := multicallItem + int(s.escaped) + len(items[n])
-		if length+more > maxMulticallBody {
+		before := len(b.body)
+		b.body = enc.MulticallItemStart(b.body, s.method())
+		b.body = batch[n].Event.AppendEncoded(b.body, s.opts.items)
+		b.body = enc.MulticallItemEnd(b.body)
+		if len(b.body) > maxMulticallBody {
+			b.body = b.body[:before]
 			break
 		}
-		length += more
 		n++
 	}
-	if n < 2 {
-		return dst, 0
-	}
-	dst = s.appendHead(dst, length)
-	dst = append(dst, "\r\nEvid-Event-Ids: "...)
+	b.body = enc.MulticallEnd(b.body)
+	b.request = s.appendHead(b.request[:0], len(b.body))
+	b.request = append(b.request, "\r\nEvid-Event-Ids: "...)
 	for i := range n {
 		if i > 0 {
-			dst = append(dst, ',')
+			b.request = append(b.request, ',')
 		}
-		dst = batch[i].Event.ID.AppendText(dst)
+		b.request = batch[i].Event.ID.AppendText(b.request)
 	}
-	dst = append(dst, "\r\n\r\n"...)
-	var enc xmlrpc.Encoder
-	dst = enc.MulticallStart(dst)
-	for i := range n {
-		dst = enc.MulticallItem(dst, s.method(), items[i])
-	}
-	return enc.MulticallEnd(dst), n
+	b.endRequest()
+	return n
+}
+
+// endRequest ends the head of a request and appends its body.
+func (b *buffers) endRequest() {
+	b.request = append(b.request, "\r\n\r\n"...)
+	b.request = append(b.request, b.body...)
 }

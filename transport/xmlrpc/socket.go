@@ -11,7 +11,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/evid/evid"
-	"github.com/evid/evid/xmlrpc"
 )
 
 const (
@@ -29,8 +28,6 @@ type socket struct {
 
 	// Where in the key these end.
 	hostEnd, portEnd, pathEnd uint16
-
-	escaped uint16 // bytes of the method in XML
 }
 
 // Key implements [evid.Socket].
@@ -226,6 +223,5 @@ func newSocket(scheme string, a address, opts *settings) *socket {
 		hostEnd: uint16(hostEnd),
 		portEnd: uint16(portEnd),
 		pathEnd: uint16(portEnd + len(a.path)),
-		escaped: uint16(len(new(xmlrpc.Encoder).CallStart(nil, a.method)) - callStart),
 	}
 }

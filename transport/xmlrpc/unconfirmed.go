@@ -30,7 +30,7 @@ func (l *lane) send(s *socket, b *buffers, e *evid.Event) evid.Result {
 	if !l.waitForRoom() {
 		return evid.Result{}
 	}
-	b.request = s.appendCall(b.request[:0], e)
+	b.writeCall(s, e)
 	conn, err := l.connect(s)
 	if err != nil {
 		return l.unlessClosed(s.judgeDial(err))
