@@ -111,8 +111,10 @@ func (e *Engine) Drain(ctx context.Context) error {
 	for _, l := range e.lanes {
 		l.resumeLocked(true)
 	}
-	for s := e.paused.first; s != nil; s = e.paused.first {
-		s.resumeLocked(true)
+	for s := e.paused.first; s != nil; {
+		next := s.links().next
+		s.resumeLocked(true) // takes it out of the chain, unless the engine is closed
+		s = next
 	}
 	e.dispatchLocked()
 	drained := make(chan struct{})

@@ -321,6 +321,20 @@ func TestClose(t *testing.T) {
 	})
 }
 
+// Draining an engine that is closed ends, also while a subscriber pauses.
+func TestDrainAfterClose(t *testing.T) {
+	inBubble(t, func(f *fixture) {
+		f.network.answer("h/a", failure(evid.TheSubscriber, "HTTP status 503"))
+		f.subscribe("E_A", "h/a")
+		f.raise("E_A")
+		f.engine.Close()
+		if err := f.engine.Drain(context.Background()); err != nil {
+			t.Errorf("Drain: %v", err)
+		}
+		f.wantCounts(evid.Counts{Accepted: 1, Waiting: 1, Retried: f.queue.Totals().Retried})
+	})
+}
+
 // stubborn is a keeper that cannot end subscriptions.
 type stubborn struct{ *queue.Queue }
 

@@ -8,9 +8,9 @@ import (
 	"github.com/evid/evid/queue"
 )
 
-// settleLocked says what becomes of an event that was attempted, and who has to
-// pause; failed says that one before it in the same call has to be tried again.
-func (s *subscriber) settleLocked(batch *queue.Batch, item *evid.Item, o *queue.Outcome, failed bool) {
+// settleLocked says what becomes of an event that was attempted up to now, and who has
+// to pause; failed says that one before it in the same call has to be tried again.
+func (s *subscriber) settleLocked(batch *queue.Batch, item *evid.Item, o *queue.Outcome, now time.Time, failed bool) {
 	r := &item.Result
 	if r.Answered || r.Verdict == evid.Delivered || r.Verdict == evid.Unconfirmed {
 		s.lane.answeredLocked()
@@ -24,7 +24,7 @@ func (s *subscriber) settleLocked(batch *queue.Batch, item *evid.Item, o *queue.
 		return
 	case evid.Delivered, evid.Unconfirmed:
 		o.Fate, o.Unconfirmed, o.Odd = queue.Delivered, r.Verdict == evid.Unconfirmed, r.Odd
-		s.lastSuccess = time.Now().UnixNano()
+		s.lastSuccess = now.UnixNano()
 		s.upLocked(item)
 		s.trouble.forgetTries(item.Event.ID)
 	case evid.Rejected:

@@ -84,9 +84,16 @@ func (t *trouble) forgetTries(id evid.ID) {
 	}
 }
 
-// forgetTriesBefore forgets the attempts at events that were dropped.
-func (t *trouble) forgetTriesBefore(id evid.ID) {
-	for t != nil && len(t.tries) > 0 && t.tries[0].id.Compare(id) < 0 {
+// forgetTriesBefore forgets the attempts at events that were dropped. It is for the
+// worker that serves the subscriber: nobody else adds any.
+func (s *subscriber) forgetTriesBefore(id evid.ID) {
+	t := s.trouble
+	if t == nil || len(t.tries) == 0 {
+		return
+	}
+	s.engine.mu.Lock()
+	defer s.engine.mu.Unlock()
+	for len(t.tries) > 0 && t.tries[0].id.Compare(id) < 0 {
 		t.tries = t.tries[1:]
 	}
 }

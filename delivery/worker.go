@@ -255,7 +255,7 @@ func (w *worker) deliver(batch *queue.Batch) (goesOn bool) {
 func (w *worker) fill(batch *queue.Batch) {
 	s := w.sub
 	if !batch.Replay {
-		s.trouble.forgetTriesBefore(w.events[0].ID)
+		s.forgetTriesBefore(w.events[0].ID)
 	}
 	for i, event := range w.events[:batch.Events] {
 		w.items[i] = evid.Item{Event: event, Socket: batch.Subscription.Socket, Attempt: 1}
@@ -299,8 +299,9 @@ func (w *worker) end(batch *queue.Batch, from int) (attempted int, failed bool) 
 	e, s := w.engine, w.sub
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	now := time.Now()
 	w.called = true
-	w.lasted = max(w.lasted, e.now()-w.since)
+	w.lasted = max(w.lasted, now.Sub(e.began)-w.since)
 	if w.phase == &e.watch.late {
 		w.lane.late--
 	}
@@ -310,7 +311,7 @@ func (w *worker) end(batch *queue.Batch, from int) (attempted int, failed bool) 
 			break
 		}
 		attempted++
-		s.settleLocked(batch, &w.items[i], &w.outcomes[i], failed)
+		s.settleLocked(batch, &w.items[i], &w.outcomes[i], now, failed)
 		failed = failed || w.items[i].Result.Verdict == evid.Retry
 	}
 	if attempted == 0 && !w.cut && !e.closed && !s.discarded {
