@@ -146,7 +146,7 @@ const (
 // AppendEncoded appends the event as by encodes it. The subscribers of a shared event
 // share its encodings as well: the first to ask for one encodes, the others copy.
 func (e *Event) AppendEncoded(dst []byte, by Encoder) []byte {
-	if !e.Shared {
+	if !e.Shared || e.Size() > maxSharedSize {
 		return by.Append(dst, e)
 	}
 	return append(dst, e.encoded(by)...)

@@ -27,7 +27,7 @@ func (p *bufferPool) get() *buffers {
 }
 
 func (p *bufferPool) put(b *buffers) {
-	if cap(b.request) <= maxKeptRequest && cap(b.reply.buf) <= maxKeptReply {
+	if max(cap(b.body), cap(b.request)) <= maxKeptRequest && cap(b.reply.buf) <= maxKeptReply {
 		p.pool.Put(b)
 	}
 }

@@ -12,19 +12,20 @@ import (
 	"time"
 
 	"github.com/evid/evid"
+	"github.com/evid/evid/internal/tcp"
 )
 
 // A halfConn gives each time half of what is asked for.
-type halfConn struct{ net.Conn }
+type halfConn struct{ stream }
 
 func (c halfConn) Read(p []byte) (int, error) {
-	return iotest.HalfReader(c.Conn).Read(p[:min(len(p), 64)])
+	return iotest.HalfReader(c.stream).Read(p[:min(len(p), 64)])
 }
 
 // quickAckOption sets the option if to is not negative, and returns what it is then.
 func quickAckOption(t *testing.T, c *connection, to int) (option int) {
 	t.Helper()
-	err := c.raw.Control(func(fd uintptr) {
+	err := c.socket.Control(func(fd uintptr) {
 		var err error
 		if to >= 0 {
 			err = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, syscall.TCP_QUICKACK, to)
@@ -53,21 +54,21 @@ func TestQuickAck(t *testing.T) {
 	b.writeCall(l.socket, l.events(1)[0].Event)
 	for _, test := range []struct {
 		name string
-		conn net.Conn
+		conn stream
 		want int
-	}{{"whole", c.Conn, 0}, {"in parts", halfConn{c.Conn}, 1}, {"whole again", c.Conn, 0}} {
+	}{{"whole", c.stream, 0}, {"in parts", halfConn{c.stream}, 1}, {"whole again", c.stream, 0}} {
 		if quickAckOption(t, c, 0) != 0 {
 			t.Fatal("the option cannot be set")
 		}
-		c.Conn = test.conn
-		if _, err := c.exchange(b, time.Now().Add(time.Minute)); err != nil {
+		c.stream, c.calls = test.conn, nil
+		if _, err := c.exchange(b, time.Now().Add(time.Minute), tcp.Hint{}); err != nil {
 			t.Fatal(err)
 		}
 		if got := quickAckOption(t, c, -1); got != test.want {
 			t.Errorf("after a reply %s TCP_QUICKACK is %d, want %d", test.name, got, test.want)
 		}
 	}
-	if n := testing.AllocsPerRun(100, func() { _ = c.raw.Control(c.ack) }); n > 0 {
+	if n := testing.AllocsPerRun(100, func() { _ = c.socket.Control(tcp.AckAtOnce) }); n > 0 {
 		t.Errorf("%v allocations to set it", n)
 	}
 }

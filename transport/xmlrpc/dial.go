@@ -5,7 +5,10 @@ import (
 	"crypto/tls"
 	"net"
 	"net/netip"
+	"strconv"
 	"time"
+
+	"github.com/evid/evid/internal/tcp"
 )
 
 // noProbes: connections do not stay open long enough for TCP's keep-alive.
@@ -21,7 +24,7 @@ func (l *lane) dial(s *socket) (*connection, error) {
 		defer cancel()
 		ctx = timed
 	}
-	conn, err := l.dest.t.dial(ctx, s)
+	conn, err := l.dest.t.dial(ctx, s, l.hint)
 
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -82,10 +85,10 @@ func (d *dialContext) AfterFunc(f func()) (stop func() bool) {
 
 // dial resolves the name and tries its addresses one after the other, each for
 // its share of the time that is left.
-func (t *Transports) dial(ctx context.Context, s *socket) (net.Conn, error) {
+func (t *Transports) dial(ctx context.Context, s *socket, hint tcp.Hint) (stream, error) {
 	host := s.dialHost()
-	if _, err := netip.ParseAddr(host); err == nil {
-		return t.dialAddress(ctx, s, host)
+	if addr, err := netip.ParseAddr(host); err == nil {
+		return t.dialAddress(ctx, s, addr, hint)
 	}
 	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 	if err != nil {
@@ -95,7 +98,7 @@ func (t *Transports) dial(ctx context.Context, s *socket) (net.Conn, error) {
 	for i, addr := range addrs {
 		end, _ := ctx.Deadline()
 		share, cancel := context.WithTimeout(ctx, time.Until(end)/time.Duration(len(addrs)-i))
-		conn, err := t.dialAddress(share, s, addr.Unmap().String())
+		conn, err := t.dialAddress(share, s, addr, hint)
 		cancel()
 		if err == nil {
 			return conn, nil
@@ -107,9 +110,23 @@ func (t *Transports) dial(ctx context.Context, s *socket) (net.Conn, error) {
 	return nil, first
 }
 
-func (t *Transports) dialAddress(ctx context.Context, s *socket, host string) (net.Conn, error) {
+// dialAddress connects to one address. What is to be half closed, or secured, is a
+// connection of package net.
+func (t *Transports) dialAddress(ctx context.Context, s *socket, ip netip.Addr, hint tcp.Hint) (stream, error) {
+	port, err := strconv.ParseUint(s.port(), 10, 16)
+	if err != nil {
+		return nil, err // not with a socket that was parsed
+	}
+	addr := netip.AddrPortFrom(ip.Unmap(), uint16(port))
+	if s.opts.Confirm && !s.isTLS() {
+		conn, err := t.dialer.Dial(ctx, addr, hint)
+		if err != nil {
+			return nil, err // not conn: a nil *tcp.Conn is no nil stream
+		}
+		return conn, nil
+	}
 	dialer := net.Dialer{KeepAlive: noProbes}
-	conn, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(host, s.port()))
+	conn, err := dialer.DialContext(ctx, "tcp", addr.String())
 	if err != nil || !s.isTLS() {
 		return conn, err
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/evid/evid"
+	"github.com/evid/evid/internal/tcp"
 )
 
 // A lane is a connection to one server, dialled when it is needed. There can be
@@ -13,12 +14,17 @@ import (
 type lane struct {
 	dest *destination
 
+	hint tcp.Hint // from the last reply
+
 	mu          sync.Mutex
 	closed      bool
 	abort       func()       // ends the dial under way; nil: there is none
 	conn        *connection  // nil: none is open
 	unconfirmed *unconfirmed // nil: it was never needed
 }
+
+// quickTime is what a call of a server takes that answers at once.
+const quickTime = 5 * time.Millisecond
 
 // maxConnectionAge is when a connection that is always busy is replaced: the
 // name may stand for another address by now.
@@ -100,13 +106,16 @@ func (l *lane) exchange(s *socket, b *buffers) (o outcome) {
 		start := time.Now()
 		if !o.sent {
 			end = start.Add(s.opts.Timeout)
-			o.sent = true
 		}
 		reused := conn.served > 0
-		o.reply, o.err = conn.exchange(b, end)
+		o.reply, o.err = conn.exchange(b, end, l.hint)
 		now := time.Now()
 		o.took = now.Sub(start)
 		o.answered = b.reply.started()
+		if !errors.Is(o.err, tcp.ErrStale) {
+			o.sent = true
+			l.hint = tcp.Hint{Quick: o.err == nil && o.took < quickTime, Parts: conn.parts > 1}
+		}
 		if !l.keeps(conn, &o, s.opts.Keepalive, l.dest.t.at(now)) {
 			l.disconnect()
 		}
@@ -158,14 +167,11 @@ func (l *lane) connect(s *socket) (*connection, error) {
 	switch {
 	case closed:
 		return nil, errClosed
-	case conn == nil:
-		return l.dial(s)
-	case !conn.isStale():
+	case conn != nil:
 		return conn, nil
+	default:
+		return l.dial(s)
 	}
-	l.disconnect()
-	l.noteHangUp(conn, l.dest.t.now())
-	return l.dial(s)
 }
 
 // disconnect closes the connection.

@@ -45,9 +45,11 @@ type replyReader struct {
 // started reports whether a byte of the reply has come.
 func (r *replyReader) started() bool { return len(r.buf) > 0 }
 
-// read reads one reply to its end.
+// reset makes it ready for the next reply.
+func (r *replyReader) reset() { r.buf, r.done = r.buf[:0], 0 }
+
+// read reads one reply to its end. What there is of it already stands in the buffer.
 func (r *replyReader) read(conn io.Reader) (reply, error) {
-	r.buf, r.done = r.buf[:0], 0
 	for {
 		rep, framing, err := r.readHead(conn)
 		if err != nil {
@@ -79,15 +81,22 @@ func (r *replyReader) read(conn io.Reader) (reply, error) {
 	}
 }
 
-// more reads what comes next into the buffer.
-func (r *replyReader) more(conn io.Reader) error {
+// room returns where the next bytes are to be put, and took says how many were.
+func (r *replyReader) room() []byte {
 	if len(r.buf) == cap(r.buf) {
 		grown := make([]byte, len(r.buf), max(firstBuffer, 2*cap(r.buf)))
 		copy(grown, r.buf)
 		r.buf = grown
 	}
-	n, err := conn.Read(r.buf[len(r.buf):cap(r.buf)])
-	r.buf = r.buf[:len(r.buf)+n]
+	return r.buf[len(r.buf):cap(r.buf)]
+}
+
+func (r *replyReader) took(n int) { r.buf = r.buf[:len(r.buf)+n] }
+
+// more reads what comes next into the buffer.
+func (r *replyReader) more(conn io.Reader) error {
+	n, err := conn.Read(r.room())
+	r.took(n)
 	if n > 0 {
 		return nil
 	}

@@ -97,6 +97,9 @@ func (b *buffers) writeMulticall(s *socket, batch []evid.Item) (n int) {
 		}
 		n++
 	}
+	if n < 2 {
+		return n
+	}
 	b.body = enc.MulticallEnd(b.body)
 	b.request = s.appendHead(b.request[:0], len(b.body))
 	b.request = append(b.request, "\r\nEvid-Event-Ids: "...)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/evid/evid"
+	"github.com/evid/evid/internal/tcp"
 )
 
 // Transports are the two schemes of the module and what they have in common.
@@ -21,6 +22,7 @@ type Transports struct {
 	never        chan struct{} // is not closed
 	destinations destinations
 	buffers      bufferPool
+	dialer       *tcp.Dialer
 }
 
 // New returns the transports for the schemes xmlrpc and xmlrpcs. It reads the
@@ -32,7 +34,13 @@ type Transports struct {
 // another attempt, and 410 ends the subscription. With confirm=0 no reply is
 // awaited.
 func New(params Params) (*Transports, error) {
-	t := &Transports{params: params, tls: &tls.Config{MinVersion: tls.VersionTLS12}, start: time.Now(), never: make(chan struct{})}
+	t := &Transports{
+		params: params,
+		tls:    &tls.Config{MinVersion: tls.VersionTLS12},
+		start:  time.Now(),
+		never:  make(chan struct{}),
+		dialer: tcp.NewDialer(),
+	}
 	if err := params.checkRetry(); err != nil {
 		return nil, err
 	}
@@ -66,7 +74,7 @@ func (t *Transports) Schemes() []evid.Transport {
 	return []evid.Transport{&transport{t, schemePlain}, &transport{t, schemeTLS}}
 }
 
-// Replaced counts the characters of events that XML cannot hold; each was sent
+// Replaced counts the characters of events that XML cannot hold; each was written
 // as U+FFFD.
 func (t *Transports) Replaced() uint64 { return t.replaced.Load() }
 

@@ -35,16 +35,17 @@ func (l *lane) send(s *socket, b *buffers, e *evid.Event) evid.Result {
 	if err != nil {
 		return l.unlessClosed(s.judgeDial(err))
 	}
-	conn.SetDeadline(time.Now().Add(s.opts.Timeout))
-	_, err = conn.Write(b.request)
+	if err = conn.SetDeadline(time.Now().Add(s.opts.Timeout)); err == nil {
+		_, err = conn.Write(b.request)
+	}
 	if err == nil {
-		err = conn.Conn.(interface{ CloseWrite() error }).CloseWrite() // *net.TCPConn and *tls.Conn have it
+		err = conn.stream.(interface{ CloseWrite() error }).CloseWrite() // *net.TCPConn and *tls.Conn have it
 	}
 	if err != nil {
 		l.disconnect()
 		return l.unlessClosed(s.judgeUnwritten(err))
 	}
-	l.drain(conn.Conn)
+	l.drain(conn.stream.(net.Conn)) // dialAddress has seen to it that it is one of package net
 	return evid.Result{Verdict: evid.Unconfirmed, Sent: true}
 }
 
