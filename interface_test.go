@@ -58,10 +58,11 @@ type collected struct{}
 
 func (c *collector) Attach(*queue.Cursor, *evid.Subscription) queue.Reader { return collected{} }
 
-func (c *collector) Wake(cursors []*queue.Cursor) {
+func (c *collector) Wake(cursors []*queue.Cursor) (kept bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.wait = append(c.wait, cursors...)
+	return false
 }
 
 func (collected) Renew(*evid.Subscription) {}

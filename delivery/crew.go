@@ -25,11 +25,12 @@ type crewLimits struct {
 	allSlow  int // the same, when one is wanted for a lane that is not quick
 	handOff  int // how many more may be busy, for each handOffAge that a lane waits too long
 	spare    int // workers that are kept for later
+	wake     int // cursors that are woken at a time, or by a raiser itself
 }
 
 // What is dead or slow leaves workers for what is not.
 func standardCrew() crewLimits {
-	return crewLimits{busy: 256, busySlow: 192, all: 8192, allSlow: 8192 - 256, handOff: 8, spare: 64}
+	return crewLimits{busy: 256, busySlow: 192, all: 8192, allSlow: 8192 - 256, handOff: 8, spare: 64, wake: 64}
 }
 
 // A pace says how long the calls of a lane last.

@@ -39,6 +39,7 @@ type Engine struct {
 	crew    crew
 	watch   watch
 
+	waking    int           // goroutines that wake many cursors
 	paused    subscribers   // those that wait after a failure of their own
 	idle      lanes         // those with an open connection and nothing to do, the longest first
 	connected int           // connections that may be open
@@ -80,14 +81,39 @@ func (e *Engine) Attach(c *queue.Cursor, sub *evid.Subscription) queue.Reader {
 }
 
 // Wake implements [queue.Deliverer]. With a first event the newest subscriber comes
-// first, as with OpenSIPS.
-func (e *Engine) Wake(cursors []*queue.Cursor) {
+// first, as with OpenSIPS. A raiser does not wait until very many are woken.
+func (e *Engine) Wake(cursors []*queue.Cursor) (kept bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if len(cursors) <= e.crew.limits.wake || e.closed {
+		e.wakeLocked(cursors)
+		return false
+	}
+	e.waking++
+	e.goroutines.Go(func() { e.wakeMany(cursors) })
+	return true
+}
+
+func (e *Engine) wakeLocked(cursors []*queue.Cursor) {
 	for _, c := range slices.Backward(cursors) {
 		c.Reader().(*subscriber).wakeLocked()
 	}
 	e.dispatchLocked()
+}
+
+// wakeMany wakes cursors a part at a time, so that others get the lock meanwhile.
+func (e *Engine) wakeMany(cursors []*queue.Cursor) {
+	for len(cursors) > 0 {
+		rest := max(0, len(cursors)-e.crew.limits.wake)
+		e.mu.Lock()
+		e.wakeLocked(cursors[rest:])
+		e.mu.Unlock()
+		cursors = cursors[:rest]
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.waking--
+	e.drainedLocked()
 }
 
 // joinLocked returns the lane of a subscription, with one subscriber more.
@@ -131,7 +157,7 @@ func (e *Engine) Drain(ctx context.Context) error {
 
 // drainedLocked tells who waits for it that nothing is under way, if that is so.
 func (e *Engine) drainedLocked() {
-	if e.drained != nil && e.crew.workers == 0 && (e.closed || e.crew.queuedLocked() == 0 && e.stalled == 0) {
+	if e.drained != nil && e.crew.workers == 0 && (e.closed || e.crew.queuedLocked() == 0 && e.stalled == 0 && e.waking == 0) {
 		close(e.drained)
 		e.drained = nil
 	}

@@ -3,6 +3,7 @@ package delivery_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -318,6 +319,32 @@ func TestClose(t *testing.T) {
 			t.Errorf("Close took %v", took)
 		}
 		f.wantCounts(evid.Counts{Accepted: 6, Delivered: 1, Waiting: 5})
+	})
+}
+
+// Very many subscribers are not woken by the raiser: they have their events all the
+// same, but for those who unsubscribe meanwhile, and draining waits for them.
+func TestVeryManySubscribers(t *testing.T) {
+	const n = 1000
+	inBubble(t, func(f *fixture) {
+		sockets := make([]string, n)
+		for i := range sockets {
+			sockets[i] = fmt.Sprintf("h%d/a", i)
+		}
+		f.subscribe("E_A", sockets...)
+		f.raise("E_A")
+		f.raise("E_A")
+		for _, socket := range sockets[:n/2] {
+			f.unsubscribe("E_A", socket)
+		}
+		if err := f.engine.Drain(context.Background()); err != nil {
+			t.Errorf("Drain: %v", err)
+		}
+		got := f.queue.Totals()
+		if got.Accepted != 2*n || got.Delivered+got.Abandoned != 2*n || got.Delivered < n {
+			t.Errorf("counts %+v", got)
+		}
+		f.raise("E_A") // and close at once
 	})
 }
 

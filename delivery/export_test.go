@@ -10,7 +10,7 @@ import (
 func (e *Engine) LimitCrew(busy, busySlow, all, allSlow int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.crew.limits = crewLimits{busy: busy, busySlow: busySlow, all: all, allSlow: allSlow, handOff: 1, spare: 2}
+	e.crew.limits = crewLimits{busy: busy, busySlow: busySlow, all: all, allSlow: allSlow, handOff: 1, spare: 2, wake: 1}
 }
 
 // Extra is how many more workers may be busy by now.

@@ -47,6 +47,7 @@ const (
 // for it: that is not held up by a pause.
 func (s *subscriber) wakeLocked() {
 	switch {
+	case s.detached: // since it was to be woken
 	case s.state == serving:
 		s.woken = true
 	case s.sub.Sync:

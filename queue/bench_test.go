@@ -15,7 +15,7 @@ type drainer struct{ woken []*Cursor }
 type drainedReader struct{}
 
 func (*drainer) Attach(*Cursor, *evid.Subscription) Reader { return drainedReader{} }
-func (d *drainer) Wake(cursors []*Cursor)                  { d.woken = append(d.woken, cursors...) }
+func (d *drainer) Wake(cursors []*Cursor) bool             { d.woken = append(d.woken, cursors...); return false }
 func (drainedReader) Renew(*evid.Subscription)             {}
 func (drainedReader) Discard()                             {}
 func (drainedReader) Detach()                              {}

@@ -32,7 +32,7 @@ type Cursor struct {
 	delivered uint64
 	extra     *extra // nil: it was never needed
 
-	parkedAt  int32 // index in list.parked, or notParked
+	parkedAt  int32 // index in list.parked, if it is parked
 	handed    uint8 // events from pos on that Next has handed out, all of the first span
 	replaying uint8 // dead letters that are handed out; then no event is
 	open      bool
@@ -43,9 +43,8 @@ type Cursor struct {
 type span struct{ from, to uint64 }
 
 const (
-	endless   = math.MaxUint64 // where the last span of a subscription ends that is open
-	nowhere   = math.MaxUint64 // pos of a cursor that has nothing left
-	notParked = -1
+	endless = math.MaxUint64 // where the last span of a subscription ends that is open
+	nowhere = math.MaxUint64 // pos of a cursor that has nothing left
 )
 
 var (
@@ -432,6 +431,13 @@ func (c *Cursor) parkLocked() {
 	c.list.parked = append(c.list.parked, c)
 }
 
+// isParkedLocked reports whether the next append wakes the cursor. All that are parked
+// are woken by emptying the list of them: nobody has to go to each.
+func (c *Cursor) isParkedLocked() bool {
+	parked := c.list.parked
+	return int(c.parkedAt) < len(parked) && parked[c.parkedAt] == c
+}
+
 func (c *Cursor) unparkLocked() {
 	l := c.list
 	last := len(l.parked) - 1
@@ -439,7 +445,6 @@ func (c *Cursor) unparkLocked() {
 	l.parked[c.parkedAt].parkedAt = c.parkedAt
 	l.parked[last] = nil
 	l.parked = l.parked[:last]
-	c.parkedAt = notParked
 }
 
 // endLocked ends a cursor that has no more events and is not subscribed, unless
@@ -449,7 +454,7 @@ func (c *Cursor) endLocked() {
 		return
 	}
 	c.ended = true
-	if c.parkedAt != notParked {
+	if c.isParkedLocked() {
 		c.unparkLocked()
 	}
 	l := c.list

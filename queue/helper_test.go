@@ -27,11 +27,12 @@ func (r *recorder) Attach(c *Cursor, s *evid.Subscription) Reader {
 	return r.last
 }
 
-func (r *recorder) Wake(cursors []*Cursor) {
+func (r *recorder) Wake(cursors []*Cursor) (kept bool) {
 	r.wakes = append(r.wakes, append([]*Cursor(nil), cursors...))
 	for _, c := range cursors {
 		c.Reader().(*recordedReader).wake()
 	}
+	return false
 }
 
 // A recordedReader is a Reader that notes what it is told, and what it has been

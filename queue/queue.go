@@ -19,7 +19,8 @@ type Deliverer interface {
 	Attach(c *Cursor, s *evid.Subscription) Reader
 	// Wake says that events wait for cursors whose Next had none; of those that
 	// have had no event yet, the newest subscriber last.
-	Wake(cursors []*Cursor)
+	// It reports whether it keeps the slice, to go through it after it has returned.
+	Wake(cursors []*Cursor) (kept bool)
 }
 
 // A Reader is the Deliverer's side of one cursor.
@@ -179,10 +180,10 @@ func (l *list) wakeLocked() {
 	if len(l.parked) == 0 {
 		return
 	}
-	for _, c := range l.parked {
-		c.parkedAt = notParked
+	if l.queue.deliverer.Wake(l.parked) {
+		l.parked = nil
+		return
 	}
-	l.queue.deliverer.Wake(l.parked)
 	clear(l.parked)
 	l.parked = l.parked[:0]
 }
@@ -201,7 +202,7 @@ func (q *Queue) OpenSub(s *evid.Subscription) error {
 		c.reader.Renew(s)
 		return nil
 	}
-	c = &Cursor{list: l, pos: nowhere, parkedAt: notParked}
+	c = &Cursor{list: l, pos: nowhere}
 	c.reader = q.deliverer.Attach(c, s)
 	l.cursors[s.Socket.Key()] = c
 	c.parkLocked()

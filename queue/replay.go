@@ -55,7 +55,7 @@ func (q *Queue) replay(d *letter) bool {
 	}
 	e := c.extraLocked()
 	e.replays = append(e.replays, d)
-	if c.parkedAt != notParked {
+	if c.isParkedLocked() {
 		c.unparkLocked()
 		q.deliverer.Wake([]*Cursor{c})
 	}

@@ -49,11 +49,12 @@ func (p *pool) Attach(_ *Cursor, s *evid.Subscription) Reader {
 	return &pooled{pool: p, key: s.Socket.Key(), waits: make(map[*evid.Event]bool)}
 }
 
-func (p *pool) Wake(cursors []*Cursor) {
+func (p *pool) Wake(cursors []*Cursor) (kept bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.queued = append(p.queued, cursors...)
 	p.change.Broadcast()
+	return false
 }
 
 // rest waits until nobody has anything to do.
