@@ -57,7 +57,7 @@ func slowLanes() *experiment {
 				return nil, err
 			}
 			defer quick.kill()
-			t := task{Kind: "slow", For: 2 * l.seconds, Rate: quickRate}
+			t := task{Kind: "slow", For: 4 * l.seconds, Rate: quickRate}
 			t.Groups = []group{{Event: quickEvent, Port: port, Count: 1}}
 			r, err := l.sendToMany(ctx, t, []*sink{quick}, "-d", slowReply)
 			if err != nil {
