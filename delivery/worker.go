@@ -215,11 +215,17 @@ func (w *worker) serve() {
 	}
 }
 
-// yields reports whether others wait for the connection or for a worker.
+// yields reports whether others wait for the connection or for a worker. A quick lane
+// does not make way for others.
 func (w *worker) yields() bool {
-	w.engine.mu.Lock()
-	defer w.engine.mu.Unlock()
-	return w.lane.ready.len > 0 || w.engine.crew.queuedLocked() > 0
+	e := w.engine
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	waiting := e.crew.queues[quick].len
+	if w.slow {
+		waiting = e.crew.queuedLocked()
+	}
+	return w.lane.ready.len > 0 || waiting > 0
 }
 
 // deliver attempts a batch, as far as it gets. It reports whether the turn goes
