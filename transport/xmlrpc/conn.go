@@ -98,7 +98,9 @@ func (c *connection) ask(request, reply []byte, hint tcp.Hint) (n int, err error
 // for the acknowledgement of one before it sends the next (RPC::XML writes head and body
 // apart), and that would be delayed by 40 ms.
 func (c *connection) Read(p []byte) (int, error) {
-	if c.parts++; c.socket != nil {
+	c.parts++
+	acked := c.parts == 2 && c.calls != nil && c.calls.Hint.Parts
+	if c.socket != nil && !acked {
 		_ = c.socket.Control(tcp.AckAtOnce) // without it, it is only late
 	}
 	return c.stream.Read(p)

@@ -24,5 +24,6 @@
 // A connection that was used before may just have been closed by the server: if
 // not a byte of reply comes over it, the request goes once more over a new one.
 // When a reply comes in parts each is acknowledged at once, where the system lets
-// us: some servers wait for that.
+// us: some servers wait for that. A server that has answered within 5 ms is quick: its
+// next call waits in the kernel, if there is a place (see internal/tcp).
 package xmlrpc
