@@ -26,6 +26,7 @@ func standardExperiments() []*experiment {
 		drainedBacklog(),
 		growingBacklog(),
 		eightDestinations(),
+		eightBareLoops(),
 		latencies(),
 		isolation(),
 	}, costExperiments()...)
@@ -84,6 +85,15 @@ func eightDestinations() *experiment {
 		reference: "`csend pp -k 8`",
 		limit:     limit{ratio: 0.55},
 	}, flooded, "pp", "-k", "8")
+}
+
+// eightBareLoops is what Go itself makes of that.
+func eightBareLoops() *experiment {
+	bare := task{Kind: "bare", Groups: []group{{Event: event, Count: 8}}}
+	return rateExperiment(row{
+		what:      "8 destinations, a bare loop in Go instead of evid",
+		reference: "`csend pp -k 8`",
+	}, bare, "pp", "-k", "8")
 }
 
 // rateExperiment measures a task beside a mode of csend and beside the C module's loop.

@@ -49,6 +49,7 @@ func runTask(text string) error {
 	}
 	run := map[string]func(task) (result, error){
 		"flood":   flood,
+		"bare":    bareLoop,
 		"backlog": backlog,
 		"latency": latency,
 		"fan out": fanOut,

@@ -32,7 +32,7 @@ var imports = map[string][]string{
 		"transport/xmlrpc",
 	},
 	"internal/daemon/daemontest": {"", "internal/daemon", "internal/miclient"},
-	"bench":                      {"", "delivery", "queue", "transport/xmlrpc"},
+	"bench":                      {"", "delivery", "queue", "transport/xmlrpc", "xmlrpc"},
 	"cmd/evid":                   {"", "internal/daemon", "internal/miclient", "internal/receiver", "mi", "script"},
 }
 

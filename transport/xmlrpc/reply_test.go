@@ -221,6 +221,7 @@ func BenchmarkReply(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		source.Reset(text)
+		r.reset()
 		rep, err := r.read(source)
 		if err != nil || s.judge(&rep).Verdict != evid.Delivered {
 			b.Fatal(rep, err)
