@@ -21,6 +21,10 @@ const (
 	// lets others have its processor. After 10 ms Go would take it away, and then be busy
 	// with watching for a while.
 	yieldTime = 2 * time.Millisecond
+	// freshTime is how long after a reply nobody looks in the kernel whether something
+	// else has come: hardly anything can have, and the end of the connection is found by
+	// the next read as well.
+	freshTime = 10 * time.Microsecond
 	// calmCalls is how many calls in a row have to find a place in the kernel until the
 	// poller gives their connection back.
 	calmCalls = 64
@@ -38,6 +42,7 @@ type Conn struct {
 	// Of a call that waits in the kernel.
 	inKernel bool      // it has its place there
 	brief    time.Time // up to then it begins to wait there
+	read     time.Time // when the last part of a reply had come
 	yielded  time.Time // when others last had the processor
 
 	// Of a connection that the poller has: its descriptor does not block.
@@ -82,23 +87,34 @@ func (c *Conn) Exchange(request, reply []byte) (int, error) {
 	if c.file != nil {
 		return c.parkedExchange(request, reply, fresh)
 	}
-	if now := time.Now(); now.Sub(c.yielded) >= yieldTime {
+	now := time.Now()
+	if now.Sub(c.yielded) >= yieldTime {
 		c.yielded = now
 		runtime.Gosched()
 	}
-	if err := c.begin(); err != nil {
-		return 0, err
-	}
-	stale := !fresh && IsStale(uintptr(c.fd))
-	c.finish()
-	if stale {
-		return 0, ErrStale
+	if !fresh && now.Sub(c.read) >= freshTime {
+		stale, err := c.isStale()
+		if err != nil {
+			return 0, err
+		}
+		if stale {
+			return 0, ErrStale
+		}
 	}
 	_, err := c.Write(request)
 	if c.Hint.Parts {
 		_ = c.Control(AckAtOnce) // without it, it is only late
 	}
 	return answer(c, reply, err)
+}
+
+// isStale looks for the end, or what nobody has asked for, outside the poller.
+func (c *Conn) isStale() (bool, error) {
+	if err := c.begin(); err != nil {
+		return false, err
+	}
+	defer c.finish()
+	return IsStale(uintptr(c.fd)), nil
 }
 
 // choose says where a call waits: in the kernel, or with the poller.
@@ -272,6 +288,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 		}
 		n, err := receive(c.fd, p)
 		c.finish()
+		c.read = time.Now()
 		if !isErrno(err, unix.EAGAIN) {
 			return n, endOf(n, err)
 		}
