@@ -21,13 +21,15 @@ const (
 // several goroutines at once.
 type DeadLetters interface {
 	// DeadLetters lists those that f chooses, as they are now, in the order of
-	// their numbers: the oldest first.
-	DeadLetters(f evid.DeadLetterFilter) iter.Seq[evid.DeadLetter]
+	// their numbers: the oldest first. An error, with no letter, ends it.
+	DeadLetters(f evid.DeadLetterFilter) iter.Seq2[evid.DeadLetter, error]
 	// Replay has those that f chooses delivered again. It returns how many that are,
-	// and how many are left as they were because they cannot be.
-	Replay(f evid.DeadLetterFilter) (replayed, left int)
-	// Purge throws away those that f chooses and returns how many they were.
-	Purge(f evid.DeadLetterFilter) int
+	// and how many are left as they were because they cannot be. After an error the
+	// rest of them is left as it was, too.
+	Replay(f evid.DeadLetterFilter) (replayed, left int, err error)
+	// Purge throws away those that f chooses and returns how many they were. After an
+	// error the rest of them is still there.
+	Purge(f evid.DeadLetterFilter) (purged int, err error)
 }
 
 // DeadLetterCommands returns the commands about dead letters. Each takes those of
@@ -150,7 +152,10 @@ func (d deadLetters) list(_ context.Context, a Args) (any, error) {
 		}
 	}
 	p := page{Letters: []json.RawMessage{}}
-	for letter := range d.letters.DeadLetters(filter) {
+	for letter, err := range d.letters.DeadLetters(filter) {
+		if err != nil {
+			return nil, &Error{500, "Cannot List Dead Letters", err.Error()}
+		}
 		if letter.Number <= after {
 			continue
 		}
@@ -224,7 +229,10 @@ func (d deadLetters) replay(_ context.Context, a Args) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	replayed, left := d.letters.Replay(filter)
+	replayed, left, err := d.letters.Replay(filter)
+	if err != nil {
+		return nil, &Error{500, "Cannot Replay Dead Letters", err.Error()}
+	}
 	return struct {
 		Replayed int `json:"replayed"`
 		Left     int `json:"left"`
@@ -236,7 +244,10 @@ func (d deadLetters) purge(_ context.Context, a Args) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	purged := d.letters.Purge(filter)
+	purged, err := d.letters.Purge(filter)
+	if err != nil {
+		return nil, &Error{500, "Cannot Purge Dead Letters", err.Error()}
+	}
 	return struct {
 		Purged int `json:"purged"`
 	}{purged}, found(filter, purged)

@@ -2,6 +2,7 @@ package mi_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -19,19 +20,25 @@ import (
 
 // letters are dead letters as the queue has them. Those about events that are gone
 // cannot be replayed.
-type letters struct{ kept []evid.DeadLetter }
+type letters struct {
+	kept []evid.DeadLetter
+	err  error // with which everything ends
+}
 
-func (l *letters) DeadLetters(f evid.DeadLetterFilter) iter.Seq[evid.DeadLetter] {
-	return func(yield func(evid.DeadLetter) bool) {
+func (l *letters) DeadLetters(f evid.DeadLetterFilter) iter.Seq2[evid.DeadLetter, error] {
+	return func(yield func(evid.DeadLetter, error) bool) {
 		for _, d := range l.kept {
-			if f.Matches(&d) && !yield(d) {
+			if f.Matches(&d) && !yield(d, nil) {
 				return
 			}
+		}
+		if l.err != nil {
+			yield(evid.DeadLetter{}, l.err)
 		}
 	}
 }
 
-func (l *letters) Replay(f evid.DeadLetterFilter) (replayed, left int) {
+func (l *letters) Replay(f evid.DeadLetterFilter) (replayed, left int, err error) {
 	l.kept = slices.DeleteFunc(l.kept, func(d evid.DeadLetter) bool {
 		switch {
 		case !f.Matches(&d):
@@ -44,13 +51,13 @@ func (l *letters) Replay(f evid.DeadLetterFilter) (replayed, left int) {
 			return true
 		}
 	})
-	return replayed, left
+	return replayed, left, l.err
 }
 
-func (l *letters) Purge(f evid.DeadLetterFilter) int {
+func (l *letters) Purge(f evid.DeadLetterFilter) (purged int, err error) {
 	before := len(l.kept)
 	l.kept = slices.DeleteFunc(l.kept, func(d evid.DeadLetter) bool { return f.Matches(&d) })
-	return before - len(l.kept)
+	return before - len(l.kept), l.err
 }
 
 // newDeadLetters returns a table with the commands about letters, and the events
@@ -233,6 +240,24 @@ func TestDeadLettersErrors(t *testing.T) {
 	}
 	if got := call(t, table, "dead_letter_purge", `{"after":1}`); got != "-32602" {
 		t.Errorf("purge after 1: got %s", got)
+	}
+}
+
+// An error of the storage is told, whatever was chosen and done before it.
+func TestDeadLettersStorageErrors(t *testing.T) {
+	for method, message := range map[string]string{
+		"dead_letters":       "Cannot List Dead Letters",
+		"dead_letter_replay": "Cannot Replay Dead Letters",
+		"dead_letter_purge":  "Cannot Purge Dead Letters",
+	} {
+		for _, params := range []string{`[]`, `["E_TEST"]`, `["E_TEST","udp:h:9"]`, `{"letter":2}`, `{"letter":4}`} {
+			table, l := threeLetters(t)
+			l.err = errors.New("read letters: disk full")
+			want := &mi.Error{Code: 500, Message: message, Data: "read letters: disk full"}
+			if diff := cmp.Diff(want, serve(t, table, method, params).Error); diff != "" {
+				t.Errorf("%s %s (-want +got):\n%s", method, params, diff)
+			}
+		}
 	}
 }
 

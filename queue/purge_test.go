@@ -15,7 +15,7 @@ func TestPurgeOfReplays(t *testing.T) {
 	purge := func(numbers ...uint64) func(*rig, *recordedReader) {
 		return func(r *rig, _ *recordedReader) {
 			for _, number := range numbers {
-				if n := r.Purge(evid.DeadLetterFilter{Number: number}); n != 1 {
+				if n, _ := r.Purge(evid.DeadLetterFilter{Number: number}); n != 1 {
 					r.t.Errorf("Purge of %d = %d, want 1", number, n)
 				}
 			}

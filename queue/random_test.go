@@ -298,18 +298,18 @@ func (h *harness) replay(f evid.DeadLetterFilter) {
 			}
 		}
 	}
-	replayed, left := h.Replay(f)
+	replayed, left, err := h.Replay(f)
 	h.note("replay %+v: %d %d", f, replayed, left)
-	if replayed != wantReplayed || left != wantLeft {
-		h.fatalf("Replay = %d, %d, want %d, %d", replayed, left, wantReplayed, wantLeft)
+	if replayed != wantReplayed || left != wantLeft || err != nil {
+		h.fatalf("Replay = %d, %d, %v, want %d, %d", replayed, left, err, wantReplayed, wantLeft)
 	}
 }
 
 func (h *harness) purge(f evid.DeadLetterFilter) {
 	want := h.letters.purge(f)
 	h.note("purge %+v: %d", f, want)
-	if got := h.Purge(f); got != want {
-		h.fatalf("Purge = %d, want %d", got, want)
+	if got, err := h.Purge(f); got != want || err != nil {
+		h.fatalf("Purge = %d, %v, want %d", got, err, want)
 	}
 }
 

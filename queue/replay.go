@@ -2,21 +2,28 @@ package queue
 
 import (
 	"iter"
-	"slices"
 	"time"
 
 	"github.com/evid/evid"
 )
 
 // DeadLetters lists the dead letters that f chooses, the oldest first, as they
-// are now.
-func (q *Queue) DeadLetters(f evid.DeadLetterFilter) iter.Seq[evid.DeadLetter] {
-	return slices.Values(q.letters.list(f))
+// are now. In memory that never fails.
+func (q *Queue) DeadLetters(f evid.DeadLetterFilter) iter.Seq2[evid.DeadLetter, error] {
+	return func(yield func(evid.DeadLetter, error) bool) {
+		for _, d := range q.letters.list(f) {
+			if !yield(d, nil) {
+				return
+			}
+		}
+	}
 }
 
 // Purge throws away the dead letters that f chooses and returns how many they
-// were.
-func (q *Queue) Purge(f evid.DeadLetterFilter) int { return q.letters.purge(f) }
+// were. In memory that never fails.
+func (q *Queue) Purge(f evid.DeadLetterFilter) (purged int, err error) {
+	return q.letters.purge(f), nil
+}
 
 // DeadLetterCounts says what became of dead letters.
 func (q *Queue) DeadLetterCounts() LetterCounts { return q.letters.counts() }
@@ -25,8 +32,9 @@ func (q *Queue) DeadLetterCounts() LetterCounts { return q.letters.counts() }
 // for their subscribers. It returns how many there are now to deliver and how many
 // are left as they were: their events are gone, or nobody is subscribed there any
 // more. Each is attempted once. One that is delivered is no dead letter any more;
-// if the subscriber cannot be reached, or pauses, the others stay as they are.
-func (q *Queue) Replay(f evid.DeadLetterFilter) (replayed, left int) {
+// if the subscriber cannot be reached, or pauses, the others stay as they are. In
+// memory that never fails.
+func (q *Queue) Replay(f evid.DeadLetterFilter) (replayed, left int, err error) {
 	for _, d := range q.letters.choose(f) {
 		if q.replay(d) {
 			replayed++
@@ -34,7 +42,7 @@ func (q *Queue) Replay(f evid.DeadLetterFilter) (replayed, left int) {
 			left++
 		}
 	}
-	return replayed, left
+	return replayed, left, nil
 }
 
 // replay puts a letter in front of its subscriber's events. It reports whether

@@ -58,8 +58,8 @@ func TestFilters(t *testing.T) {
 				t.Errorf("letters (-want +got):\n%s", diff)
 			}
 			before := r.Totals()
-			if n := r.Purge(test.filter); n != len(test.want) {
-				t.Errorf("Purge = %d, want %d", n, len(test.want))
+			if n, err := r.Purge(test.filter); n != len(test.want) || err != nil {
+				t.Errorf("Purge = %d, %v, want %d", n, err, len(test.want))
 			}
 			if left := r.numbers(test.filter); left != nil {
 				t.Errorf("letters after the purge: %v", left)
@@ -129,9 +129,9 @@ func TestReplay(t *testing.T) {
 			r.bury(reader, 3)
 			test.prepare(r, reader)
 			letters, totals := r.kept(all), r.Totals()
-			replayed, left := r.Replay(test.filter)
-			if replayed != test.replayed || left != test.left {
-				t.Errorf("Replay = %d, %d, want %d, %d", replayed, left, test.replayed, test.left)
+			replayed, left, err := r.Replay(test.filter)
+			if replayed != test.replayed || left != test.left || err != nil {
+				t.Errorf("Replay = %d, %d, %v, want %d, %d", replayed, left, err, test.replayed, test.left)
 			}
 			if after := r.Totals(); after != totals {
 				t.Errorf("it took the totals from %+v to %+v", totals, after)
@@ -312,7 +312,7 @@ func TestReplayWakes(t *testing.T) {
 	other.next(60)
 	other.done(delivered(60)...)
 	r.recorder.wakes = nil
-	if replayed, _ := r.Replay(evid.DeadLetterFilter{}); replayed != 120 || !reader.woken || other.woken {
+	if replayed, _, _ := r.Replay(evid.DeadLetterFilter{}); replayed != 120 || !reader.woken || other.woken {
 		t.Fatalf("%d replayed, woken: %t, other woken: %t", replayed, reader.woken, other.woken)
 	}
 	if len(r.recorder.wakes) != 1 {
@@ -336,7 +336,7 @@ func TestEndOfReplay(t *testing.T) {
 	again := func(t *testing.T, r *rig, want int) {
 		t.Helper()
 		reader := r.open("a")
-		if replayed, left := r.Replay(all); replayed != want || left != 0 || len(reader.cursor.replaysLocked()) != want {
+		if replayed, left, _ := r.Replay(all); replayed != want || left != 0 || len(reader.cursor.replaysLocked()) != want {
 			t.Errorf("Replay = %d, %d with %d in line, want %d in line", replayed, left, len(reader.cursor.replaysLocked()), want)
 		}
 	}
@@ -369,7 +369,7 @@ func TestEndOfReplay(t *testing.T) {
 			if discarded := reader.discards == 1; discarded != (why != evid.Expired) {
 				t.Errorf("discarded %d times", reader.discards)
 			}
-			if replayed, left := r.Replay(all); replayed != 0 || left != 3 {
+			if replayed, left, _ := r.Replay(all); replayed != 0 || left != 3 {
 				t.Errorf("Replay for nobody = %d, %d, want 0, 3", replayed, left)
 			}
 			if left := reader.done(Delivered, Waits); left != Nothing || !reader.detached {

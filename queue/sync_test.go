@@ -125,7 +125,7 @@ func TestSyncIsHandedOutAlone(t *testing.T) {
 		reader.done(Dead)
 		checkResult(t, first, `subscriber "sync": refused`)
 		result := r.raiseInBackground(t.Context())
-		if replayed, left := r.Replay(evid.DeadLetterFilter{}); replayed != 1 || left != 0 {
+		if replayed, left, _ := r.Replay(evid.DeadLetterFilter{}); replayed != 1 || left != 0 {
 			t.Fatalf("Replay = %d, %d, want 1, 0", replayed, left)
 		}
 		r.open("sync") // not synchronous any more

@@ -104,3 +104,24 @@ last      2026-11-23T22:04:06.234Z
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
+
+// What the daemon cannot do is an error of the command.
+func TestDeadLettersThatCannotBeRead(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var call struct{ ID json.RawMessage }
+		json.NewDecoder(r.Body).Decode(&call)
+		fmt.Fprintf(w, `{"jsonrpc":"2.0","error":{"code":500,"message":"Cannot Do It","data":"read letters: disk full"},"id":%s}`, call.ID)
+	}))
+	t.Cleanup(server.Close)
+	for command, want := range map[string]string{
+		"dead-letters": "list dead letters",
+		"replay":       "replay dead letters",
+		"purge":        "purge dead letters",
+	} {
+		var stdout, stderr bytes.Buffer
+		code := run([]string{command, "--mi", server.URL}, &console{&stdout, &stderr})
+		if want := "evid: " + want + ": cannot do it (500): read letters: disk full\n"; code != exitFailed || stdout.Len() > 0 || stderr.String() != want {
+			t.Errorf("%s: exit code %d, %q and %q, want %q", command, code, &stdout, &stderr, want)
+		}
+	}
+}
