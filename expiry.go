@@ -2,8 +2,14 @@ package evid
 
 import (
 	"container/heap"
+	"sync"
 	"time"
 )
+
+// maxEnders is how many goroutines end the subscriptions whose time is up, at most.
+// Each ends those of one event: they wait for the keeper, and very many can be due at
+// the same time.
+const maxEnders = 64
 
 // noExpiry is the place of a subscriber that does not expire.
 const noExpiry = -1
@@ -14,30 +20,107 @@ type expiries struct {
 	start  time.Time
 	byTime expiryHeap
 	timer  *time.Timer // of the first; nil: there was none yet
+
+	due     []*subscribers // events with some that are due, which nobody ends yet
+	enders  sync.WaitGroup
+	working int // how many enders there are
 }
 
 // now is the time since start: it takes a third of the room of a time.Time.
 func (x *expiries) now() time.Duration { return time.Since(x.start) }
 
-// setLocked has s expire after that time, or never if it is [Never].
-func (x *expiries) setLocked(s *subscriber, after time.Duration, expire func()) {
+// setLocked has s expire after that time, or never if it is [Never]. The timer is left
+// to the caller: it may come too early, but not too late.
+func (x *expiries) setLocked(s *subscriber, after time.Duration) {
 	if s.place != noExpiry {
-		heap.Remove(&x.byTime, s.place)
+		heap.Remove(&x.byTime, int(s.place))
 	}
 	s.expires = Never
 	if now := x.now(); after < Never-now {
 		s.expires = now + after
 		heap.Push(&x.byTime, s)
 	}
-	x.armLocked(expire)
 }
 
-// dueLocked returns a subscriber whose time is up; nil: there is none.
-func (x *expiries) dueLocked() *subscriber {
-	if len(x.byTime) == 0 || x.now() < x.byTime[0].expires {
+// isDue reports whether the time of s is up.
+func (x *expiries) isDue(s *subscriber) bool { return x.now() >= s.expires }
+
+// expire has those ended whose time is up. The timer calls it.
+func (i *Interface) expire() {
+	i.subsMu.Lock()
+	defer i.subsMu.Unlock()
+	if i.closed.Load() {
+		return
+	}
+	x := &i.expiries
+	for len(x.byTime) > 0 && x.isDue(x.byTime[0]) {
+		s := heap.Pop(&x.byTime).(*subscriber)
+		subs := i.subs[s.Event]
+		subs.due = append(subs.due, s)
+		if !subs.ending {
+			subs.ending = true
+			x.due = append(x.due, subs)
+		}
+	}
+	for n := len(x.due); n > 0 && x.working < maxEnders; n-- {
+		x.working++
+		x.enders.Go(i.endDue)
+	}
+	x.armLocked(i.expire)
+}
+
+// endDue ends what is due of one event after the other.
+func (i *Interface) endDue() {
+	for subs := i.nextEvent(); subs != nil; subs = i.nextEvent() {
+		for more := true; more; {
+			more = i.endNext(subs)
+		}
+	}
+}
+
+// nextEvent returns an event whose subscribers are due; nil: there is none.
+func (i *Interface) nextEvent() *subscribers {
+	i.subsMu.Lock()
+	defer i.subsMu.Unlock()
+	x := &i.expiries
+	if len(x.due) == 0 || i.closed.Load() {
+		x.due = nil
+		x.working--
 		return nil
 	}
-	return x.byTime[0]
+	subs := x.due[0]
+	x.due = x.due[1:]
+	return subs
+}
+
+// endNext ends one subscriber that is due. It reports false if there is none.
+func (i *Interface) endNext(subs *subscribers) bool {
+	subs.changing.Lock() // for one at a time: others may want to change something, too
+	defer subs.changing.Unlock()
+	s := i.nextDue(subs)
+	if s == nil {
+		return false
+	}
+	// Nobody to tell of an error: if the end cannot be saved s ends again after the
+	// next start.
+	_ = i.closeLocked(subs, s, Expired)
+	return true
+}
+
+// nextDue returns a subscriber that is due and was not renewed or ended since; nil:
+// there is none.
+func (i *Interface) nextDue(subs *subscribers) *subscriber {
+	i.subsMu.Lock()
+	defer i.subsMu.Unlock()
+	for len(subs.due) > 0 && !i.closed.Load() {
+		s := subs.due[0]
+		subs.due = subs.due[1:]
+		if subs.byKey[s.Socket.Key()] == s && i.expiries.isDue(s) {
+			return s
+		}
+	}
+	subs.due, subs.ending = nil, false
+	return nil
 }
 
 // armLocked has expire called when the first one's time is up.
@@ -68,12 +151,12 @@ func (h expiryHeap) Less(i, j int) bool { return h[i].expires < h[j].expires }
 
 func (h expiryHeap) Swap(i, j int) {
 	h[i], h[j] = h[j], h[i]
-	h[i].place, h[j].place = i, j
+	h[i].place, h[j].place = int32(i), int32(j)
 }
 
 // Push implements [heap.Interface].
 func (h *expiryHeap) Push(s any) {
-	s.(*subscriber).place = len(*h)
+	s.(*subscriber).place = int32(len(*h))
 	*h = append(*h, s.(*subscriber))
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -60,16 +61,28 @@ type Interface struct {
 	names   map[string]int // places in events
 	events  []EventInfo
 
-	subsMu   sync.Mutex // guards the subscriptions; held while the keeper opens and closes them
-	subs     map[string]*subscribers
+	// Locks are taken in this order: subscribers.changing, of one event only, and then
+	// subsMu, which nobody holds while the keeper works.
+	subsMu   sync.Mutex              // guards the subscriptions
+	subs     map[string]*subscribers // by event; one that was subscribed to once stays
 	expiries expiries
 	dismiss  func(*Subscription) error // dismissSub, made once for all subscriptions
 }
 
 // subscribers are the subscriptions to one event.
 type subscribers struct {
+	// Held while the keeper opens or closes one of them, which can take as long as a
+	// disk does: those of one event change one after the other.
+	changing sync.Mutex
+
+	// Guarded by subsMu, and changed with changing held as well: who holds that may
+	// read them.
 	byKey map[string]*subscriber
 	byAge []*subscriber // oldest first
+
+	// Guarded by subsMu.
+	due    []*subscriber // their time was up when they got here
+	ending bool          // somebody ends those, or is about to
 }
 
 // There can be very many subscribers.
@@ -77,7 +90,8 @@ type subscriber struct {
 	*Subscription
 	expire  time.Duration
 	expires time.Duration // since the expiries' start; Never: it does not
-	place   int           // among the expiries, or noExpiry
+	place   int32         // among the expiries, or noExpiry
+	unsure  bool          // a renewal failed: the keeper may have that one; guarded by changing
 }
 
 // New returns an Interface with no events and no subscribers.
@@ -196,7 +210,8 @@ func (i *Interface) parseSocket(socket string) (Transport, Socket, error) {
 // renews its expiry and replaces its options, also for what still waits.
 //
 // The socket is checked, its host is not resolved. The error wraps
-// [ErrNotRegistered], a [*SocketError] or [ErrExpire], or comes from the Keeper.
+// [ErrNotRegistered], a [*SocketError] or [ErrExpire], or comes from the Keeper. After
+// that who was not subscribed is not; who was stays so and expires as before.
 func (i *Interface) Subscribe(event, socket string, expire time.Duration) error {
 	if err := i.subscribe(event, socket, expire); err != nil {
 		return fmt.Errorf("subscribe to %q: %w", event, err)
@@ -216,70 +231,80 @@ func (i *Interface) subscribe(event, socket string, expire time.Duration) error 
 	if err != nil {
 		return err
 	}
-	i.subsMu.Lock()
-	defer i.subsMu.Unlock()
+	subs := i.change(info.Name)
+	defer subs.changing.Unlock()
 	if i.closed.Load() {
 		return ErrClosed
 	}
 	sub := &Subscription{Event: info.Name, Socket: sock, Transport: transport, Sync: PolicyOf(sock).Sync, dismiss: i.dismiss}
+	return i.openLocked(subs, sub, expire)
+}
+
+// change returns the subscribers of an event with changing held.
+func (i *Interface) change(event string) *subscribers {
+	i.subsMu.Lock()
+	subs := i.subs[event]
+	if subs == nil {
+		subs = new(subscribers)
+		i.subs[event] = subs
+	}
+	i.subsMu.Unlock()
+	subs.changing.Lock()
+	return subs
+}
+
+// wait waits for the change that is under way.
+func (s *subscribers) wait() {
+	s.changing.Lock()
+	defer s.changing.Unlock()
+}
+
+// openLocked adds or renews a subscription; it is subs.changing that is held.
+func (i *Interface) openLocked(subs *subscribers, sub *Subscription, expire time.Duration) error {
+	key := sub.Socket.Key()
+	s := subs.byKey[key]
 	if err := i.keeper.OpenSub(sub); err != nil {
+		if s != nil {
+			s.unsure = true
+		}
 		return err
 	}
-	i.addLocked(sub, expire)
+	i.subsMu.Lock()
+	defer i.subsMu.Unlock()
+	if s == nil {
+		if subs.byKey == nil {
+			subs.byKey = make(map[string]*subscriber)
+		}
+		s = &subscriber{place: noExpiry}
+		subs.byKey[key] = s
+		subs.byAge = append(subs.byAge, s)
+	}
+	s.Subscription, s.expire, s.unsure = sub, expire, false
+	i.expiries.setLocked(s, expire)
+	i.expiries.armLocked(i.expire)
 	return nil
 }
 
-// addLocked adds or renews a subscription.
-func (i *Interface) addLocked(sub *Subscription, expire time.Duration) {
-	subs := i.subs[sub.Event]
-	if subs == nil {
-		subs = &subscribers{byKey: make(map[string]*subscriber)}
-		i.subs[sub.Event] = subs
-	}
-	s := subs.byKey[sub.Socket.Key()]
-	if s == nil {
-		s = &subscriber{place: noExpiry}
-		subs.byKey[sub.Socket.Key()] = s
-		subs.byAge = append(subs.byAge, s)
-	}
-	s.Subscription, s.expire = sub, expire
-	i.expiries.setLocked(s, expire, i.expire)
-}
-
-// expire ends those whose time is up.
-func (i *Interface) expire() {
+// closeLocked ends s; it is subs.changing that is held. After an error s is gone as
+// well, and it could not be saved that it is.
+func (i *Interface) closeLocked(subs *subscribers, s *subscriber, why Close) error {
+	err := i.keeper.CloseSub(s.Event, s.Socket.Key(), why)
 	i.subsMu.Lock()
 	defer i.subsMu.Unlock()
-	if i.closed.Load() {
-		return
-	}
-	for s := i.expiries.dueLocked(); s != nil; s = i.expiries.dueLocked() {
-		if err := i.removeLocked(s, Expired); err != nil {
-			// Nobody to tell: it stays subscribed until the keeper can.
-			i.expiries.setLocked(s, time.Second, i.expire)
-		}
-	}
-	i.expiries.armLocked(i.expire)
-}
-
-// removeLocked ends s; if the keeper cannot, s stays.
-func (i *Interface) removeLocked(s *subscriber, why Close) error {
-	if err := i.keeper.CloseSub(s.Event, s.Socket.Key(), why); err != nil {
-		return err
-	}
-	i.expiries.setLocked(s, Never, i.expire)
-	subs := i.subs[s.Event]
+	i.expiries.setLocked(s, Never)
 	delete(subs.byKey, s.Socket.Key())
 	at := slices.Index(subs.byAge, s)
 	subs.byAge = slices.Delete(subs.byAge, at, at+1)
 	if len(subs.byAge) == 0 {
-		delete(i.subs, s.Event)
+		subs.byKey, subs.byAge = nil, nil // they may have been many
 	}
-	return nil
+	return err
 }
 
 // Unsubscribe ends a subscription at once; what still waits for it is
-// discarded. Unsubscribing what is not subscribed is no error.
+// discarded. Unsubscribing what is not subscribed is no error. An error of the
+// Keeper says that the subscription has ended, but comes back if the process ends
+// before that can be saved.
 func (i *Interface) Unsubscribe(event, socket string) error {
 	if err := i.unsubscribe(event, socket); err != nil {
 		return fmt.Errorf("unsubscribe from %q: %w", event, err)
@@ -292,36 +317,30 @@ func (i *Interface) unsubscribe(event, socket string) error {
 	if err != nil {
 		return err
 	}
-	if _, known := i.Event(event); !known {
+	info, known := i.Event(event)
+	if !known {
 		return ErrNotRegistered
 	}
-	i.subsMu.Lock()
-	defer i.subsMu.Unlock()
-	if s := i.findLocked(event, sock.Key()); s != nil {
-		return i.removeLocked(s, Unsubscribed)
+	subs := i.change(info.Name)
+	defer subs.changing.Unlock()
+	if s := subs.byKey[sock.Key()]; s != nil {
+		return i.closeLocked(subs, s, Unsubscribed)
 	}
-	return i.keeper.CloseSub(event, sock.Key(), Unsubscribed) // what waits for one that has expired
-}
-
-func (i *Interface) findLocked(event, key string) *subscriber {
-	if subs := i.subs[event]; subs != nil {
-		return subs.byKey[key]
-	}
-	return nil
+	return i.keeper.CloseSub(info.Name, sock.Key(), Unsubscribed) // what waits for one that has expired
 }
 
 // dismissSub implements [Subscription.Dismiss].
 func (i *Interface) dismissSub(sub *Subscription) error {
-	i.subsMu.Lock()
-	defer i.subsMu.Unlock()
-	s := i.findLocked(sub.Event, sub.Socket.Key())
+	subs := i.change(sub.Event)
+	defer subs.changing.Unlock()
+	s := subs.byKey[sub.Socket.Key()]
 	switch {
 	case s == nil:
 		return i.keeper.CloseSub(sub.Event, sub.Socket.Key(), Dismissed)
-	case s.Subscription != sub:
+	case s.Subscription != sub && !s.unsure:
 		return nil
 	default:
-		return i.removeLocked(s, Dismissed)
+		return i.closeLocked(subs, s, Dismissed)
 	}
 }
 
@@ -331,7 +350,7 @@ func (i *Interface) Subscribers(event string) []Subscriber {
 	i.subsMu.Lock()
 	defer i.subsMu.Unlock()
 	subs := i.subs[event]
-	if subs == nil {
+	if subs == nil || len(subs.byAge) == 0 {
 		return nil
 	}
 	list := make([]Subscriber, 0, len(subs.byAge))
@@ -398,12 +417,20 @@ func (i *Interface) Raise(ctx context.Context, event string, params ...Param) (I
 // that nobody was subscribed to.
 func (i *Interface) Raised() uint64 { return i.raised.Load() }
 
-// Close makes subscribing and raising an error, and ends expiry. What the Keeper
-// has stays there.
+// Close makes subscribing and raising an error, and ends expiry. It waits until the
+// Keeper has opened and closed what it was about to. What the Keeper has stays there,
+// and can still be unsubscribed or dismissed.
 func (i *Interface) Close() {
 	i.subsMu.Lock()
-	defer i.subsMu.Unlock()
 	i.closed.Store(true)
+	all := slices.Collect(maps.Values(i.subs))
+	i.subsMu.Unlock()
+	i.expiries.enders.Wait()
+	for _, subs := range all {
+		subs.wait()
+	}
+	i.subsMu.Lock()
+	defer i.subsMu.Unlock()
 	i.expiries.stopLocked()
 }
 

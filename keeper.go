@@ -21,7 +21,8 @@ type Subscription struct {
 }
 
 // Dismiss ends the subscription: the subscriber answered that it is gone. One that
-// was renewed since stays.
+// was renewed since stays. An error says that it has ended, but comes back if the
+// process ends before that can be saved.
 func (s *Subscription) Dismiss() error {
 	if s.dismiss == nil {
 		return nil
@@ -42,10 +43,12 @@ type Keeper interface {
 	Accept(ctx context.Context, e *Event) (kept bool, err error)
 	// OpenSub begins to accept events for a subscription, from the next one on.
 	// For a subscriber that is already known it replaces socket and options, also
-	// for what still waits.
+	// for what still waits. It may wait for storage. After an error a subscription that
+	// is new is not open; one that was to be replaced may have been.
 	OpenSub(s *Subscription) error
-	// CloseSub ends what is accepted for a subscriber. Unknown ones are ignored. After
-	// an error the subscription is still open.
+	// CloseSub ends what is accepted for a subscriber. Unknown ones are ignored. It may
+	// wait for storage. The subscription is closed in any case: an error says that this
+	// could not be saved, and that it comes back if the process ends before it could be.
 	CloseSub(event, key string, why Close) error
 }
 

@@ -260,15 +260,15 @@ func TestDroppedIsLogged(t *testing.T) {
 	})
 }
 
-// A subscriber that answers that it is gone, and cannot be unsubscribed, is not
-// asked again and again.
-func TestGoneAndStays(t *testing.T) {
+// A subscriber that answers that it is gone is unsubscribed, and the log says so if
+// that cannot be saved.
+func TestGoneUnsaved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := new(network)
-		log := slog.New(slog.DiscardHandler)
-		engine := delivery.New(delivery.Options{Log: log})
+		var log strings.Builder
+		engine := delivery.New(delivery.Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
 		q := queue.New(queue.DefaultParams(), engine)
-		i := evid.New(evid.Options{Keeper: stubborn{q}, Transports: []evid.Transport{n}, AutoRegister: true})
+		i := evid.New(evid.Options{Keeper: forgetful{q}, Transports: []evid.Transport{n}, AutoRegister: true})
 		if err := i.Subscribe("E_A", "net:h/gone", evid.Never); err != nil {
 			t.Fatal(err)
 		}
@@ -276,10 +276,13 @@ func TestGoneAndStays(t *testing.T) {
 			t.Fatal(err)
 		}
 		synctest.Wait()
-		if got, want := q.Totals(), (evid.Counts{Accepted: 1, Dead: 1}); got != want {
+		if got, want := q.Totals(), (evid.Counts{Accepted: 1, Abandoned: 1}); got != want {
 			t.Errorf("counts %+v, want %+v", got, want)
 		}
 		engine.Close()
+		if !strings.Contains(log.String(), `before that is saved" event=E_A socket=net:h/gone err="disk full"`) {
+			t.Errorf("log:\n%s", &log)
+		}
 	})
 }
 
@@ -362,7 +365,9 @@ func TestDrainAfterClose(t *testing.T) {
 	})
 }
 
-// stubborn is a keeper that cannot end subscriptions.
-type stubborn struct{ *queue.Queue }
+// forgetful is a keeper that cannot save that subscriptions end.
+type forgetful struct{ *queue.Queue }
 
-func (stubborn) CloseSub(string, string, evid.Close) error { return errors.New("disk full") }
+func (f forgetful) CloseSub(event, key string, why evid.Close) error {
+	return errors.Join(f.Queue.CloseSub(event, key, why), errors.New("disk full"))
+}

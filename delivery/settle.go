@@ -154,14 +154,9 @@ func (s *subscriber) pauseLocked(policy *evid.Policy, atLeast time.Duration) {
 
 // dismiss ends the subscription of a subscriber that answered that it is gone. What
 // waits for it is abandoned by the queue, unless it has subscribed again since.
-func (s *subscriber) dismiss(batch *queue.Batch, item *evid.Item, o *queue.Outcome) {
-	err := batch.Subscription.Dismiss()
-	if err == nil {
-		return
+func (s *subscriber) dismiss(batch *queue.Batch, item *evid.Item) {
+	if err := batch.Subscription.Dismiss(); err != nil {
+		s.engine.log.Error("dismiss subscriber: it comes back if evid ends before that is saved",
+			"event", item.Event.Name, "socket", item.Socket, "err", err)
 	}
-	s.engine.log.Error("dismiss subscriber", "event", item.Event.Name, "socket", item.Socket, "err", err)
-	s.engine.mu.Lock()
-	defer s.engine.mu.Unlock()
-	item.Result.Detail = "it answered that it is gone, and could not be unsubscribed: " + err.Error()
-	s.buryLocked(batch, item, o) // not again and again
 }

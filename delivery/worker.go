@@ -244,7 +244,7 @@ func (w *worker) deliver(batch *queue.Batch) (goesOn bool) {
 		for i := done; i < done+attempted; i++ {
 			w.sub.report(&w.items[i])
 			if w.items[i].Result.Verdict == evid.Gone {
-				w.sub.dismiss(batch, &w.items[i], &w.outcomes[i])
+				w.sub.dismiss(batch, &w.items[i])
 				return false
 			}
 		}
