@@ -17,7 +17,6 @@ const noExpiry = -1
 // expiries are the subscribers that expire, the next one first. One timer serves
 // all of them: there can be very many.
 type expiries struct {
-	start  time.Time
 	byTime expiryHeap
 	timer  *time.Timer // of the first; nil: there was none yet
 
@@ -26,24 +25,22 @@ type expiries struct {
 	working int // how many enders there are
 }
 
-// now is the time since start: it takes a third of the room of a time.Time.
-func (x *expiries) now() time.Duration { return time.Since(x.start) }
-
-// setLocked has s expire after that time, or never if it is [Never]. The timer is left
-// to the caller: it may come too early, but not too late.
-func (x *expiries) setLocked(s *subscriber, after time.Duration) {
-	if s.place != noExpiry {
-		heap.Remove(&x.byTime, int(s.place))
-	}
-	s.expires = Never
-	if now := x.now(); after < Never-now {
-		s.expires = now + after
+// addLocked has s expire at its time, if it does. The timer is left to the caller.
+func (x *expiries) addLocked(s *subscriber) {
+	if !s.Expires.IsZero() {
 		heap.Push(&x.byTime, s)
 	}
 }
 
+// removeLocked forgets s. The timer may now come too early, which does no harm.
+func (x *expiries) removeLocked(s *subscriber) {
+	if s.place != noExpiry {
+		heap.Remove(&x.byTime, int(s.place))
+	}
+}
+
 // isDue reports whether the time of s is up.
-func (x *expiries) isDue(s *subscriber) bool { return x.now() >= s.expires }
+func (s *subscriber) isDue() bool { return !s.Expires.IsZero() && time.Until(s.Expires) <= 0 }
 
 // expire has those ended whose time is up. The timer calls it.
 func (i *Interface) expire() {
@@ -53,7 +50,7 @@ func (i *Interface) expire() {
 		return
 	}
 	x := &i.expiries
-	for len(x.byTime) > 0 && x.isDue(x.byTime[0]) {
+	for len(x.byTime) > 0 && x.byTime[0].isDue() {
 		s := heap.Pop(&x.byTime).(*subscriber)
 		subs := i.subs[s.Event]
 		subs.due = append(subs.due, s)
@@ -115,7 +112,7 @@ func (i *Interface) nextDue(subs *subscribers) *subscriber {
 	for len(subs.due) > 0 && !i.closed.Load() {
 		s := subs.due[0]
 		subs.due = subs.due[1:]
-		if subs.byKey[s.Socket.Key()] == s && i.expiries.isDue(s) {
+		if subs.byKey[s.Socket.Key()] == s && s.isDue() {
 			return s
 		}
 	}
@@ -129,7 +126,7 @@ func (x *expiries) armLocked(expire func()) {
 		x.stopLocked()
 		return
 	}
-	wait := x.byTime[0].expires - x.now()
+	wait := time.Until(x.byTime[0].Expires)
 	if x.timer == nil {
 		x.timer = time.AfterFunc(wait, expire)
 		return
@@ -147,7 +144,7 @@ func (x *expiries) stopLocked() {
 type expiryHeap []*subscriber
 
 func (h expiryHeap) Len() int           { return len(h) }
-func (h expiryHeap) Less(i, j int) bool { return h[i].expires < h[j].expires }
+func (h expiryHeap) Less(i, j int) bool { return h[i].Expires.Before(h[j].Expires) }
 
 func (h expiryHeap) Swap(i, j int) {
 	h[i], h[j] = h[j], h[i]

@@ -88,10 +88,8 @@ type subscribers struct {
 // There can be very many subscribers.
 type subscriber struct {
 	*Subscription
-	expire  time.Duration
-	expires time.Duration // since the expiries' start; Never: it does not
-	place   int32         // among the expiries, or noExpiry
-	unsure  bool          // a renewal failed: the keeper may have that one; guarded by changing
+	place  int32 // among the expiries, or noExpiry
+	unsure bool  // a renewal failed: the keeper may have that one; guarded by changing
 }
 
 // New returns an Interface with no events and no subscribers.
@@ -102,7 +100,6 @@ func New(opts Options) *Interface {
 		autoRegister: opts.AutoRegister,
 		names:        make(map[string]int),
 		subs:         make(map[string]*subscribers),
-		expiries:     expiries{start: time.Now()},
 	}
 	i.dismiss = i.dismissSub
 	return i
@@ -236,8 +233,19 @@ func (i *Interface) subscribe(event, socket string, expire time.Duration) error 
 	if i.closed.Load() {
 		return ErrClosed
 	}
-	sub := &Subscription{Event: info.Name, Socket: sock, Transport: transport, Sync: PolicyOf(sock).Sync, dismiss: i.dismiss}
-	return i.openLocked(subs, sub, expire)
+	return i.openLocked(subs, i.newSubscription(info.Name, transport, sock, expire))
+}
+
+// newSubscription returns a subscription that begins now.
+func (i *Interface) newSubscription(event string, transport Transport, socket Socket, expire time.Duration) *Subscription {
+	sub := &Subscription{
+		Event: event, Socket: socket, Transport: transport, Sync: PolicyOf(socket).Sync,
+		Expire: expire, dismiss: i.dismiss,
+	}
+	if expire != Never {
+		sub.Expires = time.Now().Add(expire)
+	}
+	return sub
 }
 
 // change returns the subscribers of an event with changing held.
@@ -260,29 +268,36 @@ func (s *subscribers) wait() {
 }
 
 // openLocked adds or renews a subscription; it is subs.changing that is held.
-func (i *Interface) openLocked(subs *subscribers, sub *Subscription, expire time.Duration) error {
-	key := sub.Socket.Key()
-	s := subs.byKey[key]
+func (i *Interface) openLocked(subs *subscribers, sub *Subscription) error {
 	if err := i.keeper.OpenSub(sub); err != nil {
-		if s != nil {
+		if s := subs.byKey[sub.Socket.Key()]; s != nil {
 			s.unsure = true
 		}
 		return err
 	}
 	i.subsMu.Lock()
 	defer i.subsMu.Unlock()
+	i.addLocked(subs, sub)
+	i.expiries.armLocked(i.expire)
+	return nil
+}
+
+// addLocked adds or renews a subscription that the keeper has opened. subs.changing is
+// held as well.
+func (i *Interface) addLocked(subs *subscribers, sub *Subscription) {
+	if subs.byKey == nil {
+		subs.byKey = make(map[string]*subscriber)
+	}
+	key := sub.Socket.Key()
+	s := subs.byKey[key]
 	if s == nil {
-		if subs.byKey == nil {
-			subs.byKey = make(map[string]*subscriber)
-		}
 		s = &subscriber{place: noExpiry}
 		subs.byKey[key] = s
 		subs.byAge = append(subs.byAge, s)
 	}
-	s.Subscription, s.expire, s.unsure = sub, expire, false
-	i.expiries.setLocked(s, expire)
-	i.expiries.armLocked(i.expire)
-	return nil
+	i.expiries.removeLocked(s) // by its old time
+	s.Subscription, s.unsure = sub, false
+	i.expiries.addLocked(s)
 }
 
 // closeLocked ends s; it is subs.changing that is held. After an error s is gone as
@@ -291,7 +306,7 @@ func (i *Interface) closeLocked(subs *subscribers, s *subscriber, why Close) err
 	err := i.keeper.CloseSub(s.Event, s.Socket.Key(), why)
 	i.subsMu.Lock()
 	defer i.subsMu.Unlock()
-	i.expiries.setLocked(s, Never)
+	i.expiries.removeLocked(s)
 	delete(subs.byKey, s.Socket.Key())
 	at := slices.Index(subs.byAge, s)
 	subs.byAge = slices.Delete(subs.byAge, at, at+1)
@@ -356,10 +371,10 @@ func (i *Interface) Subscribers(event string) []Subscriber {
 	list := make([]Subscriber, 0, len(subs.byAge))
 	for _, s := range slices.Backward(subs.byAge) {
 		ttl := Never
-		if s.expire != Never {
-			ttl = max(0, s.expires-i.expiries.now())
+		if s.Expire != Never {
+			ttl = max(0, time.Until(s.Expires))
 		}
-		list = append(list, Subscriber{Event: s.Event, Socket: s.Socket, Expire: s.expire, TTL: ttl})
+		list = append(list, Subscriber{Event: s.Event, Socket: s.Socket, Expire: s.Expire, TTL: ttl})
 	}
 	return list
 }

@@ -14,8 +14,10 @@ const Never time.Duration = math.MaxInt64
 type Subscription struct {
 	Event     string
 	Socket    Socket
-	Transport Transport // which parsed the socket
-	Sync      bool      // a raise waits for one attempt at this subscriber
+	Transport Transport     // which parsed the socket
+	Sync      bool          // a raise waits for one attempt at this subscriber
+	Expire    time.Duration // as subscribed; Never: does not expire
+	Expires   time.Time     // when it ends by the wall clock; zero: never
 
 	dismiss func(*Subscription) error // nil: nobody knows of it
 }
@@ -31,7 +33,7 @@ func (s *Subscription) Dismiss() error {
 }
 
 // A Keeper keeps the events that were raised until they are delivered: the
-// queue. It takes calls from several goroutines at once and brings them into
+// queue; see [Restorer] for one that keeps subscriptions as well. It takes calls from several goroutines at once and brings them into
 // one order: an event goes to just those subscriptions that were opened before
 // it was accepted and not closed before that.
 type Keeper interface {
@@ -49,6 +51,7 @@ type Keeper interface {
 	// CloseSub ends what is accepted for a subscriber. Unknown ones are ignored. It may
 	// wait for storage. The subscription is closed in any case: an error says that this
 	// could not be saved, and that it comes back if the process ends before it could be.
+	// That it has Expired need not be saved at once where its Expires is.
 	CloseSub(event, key string, why Close) error
 }
 

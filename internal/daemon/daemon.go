@@ -149,8 +149,27 @@ func (d *Daemon) statistics() []mi.Statistic {
 	}
 }
 
-// Start begins to listen. After an error the daemon is at its end.
+// maxDormant is how many subscriptions that were not restored are logged, each.
+const maxDormant = 10
+
+// restore brings back the subscriptions that the queue has kept. What cannot be
+// restored does not stop the start: a line in the configuration may bring it back.
+func (d *Daemon) restore() {
+	restored, failed := d.events.Restore()
+	for _, f := range failed[:min(maxDormant, len(failed))] {
+		d.log.Warn("subscription not restored: what waits for it is kept", "event", f.Event, "socket", f.Socket, "err", f.Err)
+	}
+	if more := len(failed) - maxDormant; more > 0 {
+		d.log.Warn("more subscriptions not restored", "subscriptions", more)
+	}
+	if restored > 0 {
+		d.notice("subscriptions restored", "subscriptions", restored)
+	}
+}
+
+// Start restores the subscriptions that were kept and begins to listen. After an error the daemon is at its end.
 func (d *Daemon) Start() error {
+	d.restore()
 	if d.http != nil {
 		if err := d.http.Start(); err != nil {
 			d.logEnd.close()
