@@ -16,6 +16,7 @@ var imports = map[string][]string{
 	"modparam":         {},
 	"xmlrpc":           {},
 	"queue":            {"", "modparam"},
+	"queue/storetest":  {"queue"},
 	"delivery":         {"", "queue"},
 	"transport/xmlrpc": {"", "modparam", "xmlrpc", "internal/tcp"},
 	"script":           {"modparam", "internal/spell"},
