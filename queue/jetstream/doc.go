@@ -1,0 +1,2 @@
+// Package jetstream keeps the journals of a queue in NATS JetStream.
+package jetstream

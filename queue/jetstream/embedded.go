@@ -1,0 +1,164 @@
+package jetstream
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/evid/evid/queue"
+)
+
+const (
+	// healEvery is how often a store that is not healthy looks whether it could be.
+	healEvery = 200 * time.Millisecond
+	// enoughRoom is what must be free until appending is tried again: for the largest
+	// entry of each journal.
+	enoughRoom = uint64(queue.Journals) * queue.MaxEntry
+)
+
+var errStopped = errors.New("stopped")
+
+func (s *Store) openEmbedded() (err error) {
+	if s.lock, err = takeLock(s.dir); err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			s.abandon()
+		}
+	}()
+	return s.startEmbedded()
+}
+
+// abandon undoes what an Open has done that failed.
+func (s *Store) abandon() {
+	if s.link != nil {
+		s.link.close()
+	}
+	if s.server != nil {
+		<-s.server.stop()
+	}
+	s.lock.release()
+}
+
+// startEmbedded starts a server. The one before has ended.
+func (s *Store) startEmbedded() error {
+	e, err := startServer(s.dir, s.params.Sync, s.log)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.server = e
+	s.mu.Unlock()
+	l, err := newLink(s.names, s.run, s.patience, func() (*nats.Conn, error) {
+		conn, err := nats.Connect("", nats.InProcessServer(e), nats.NoReconnect(), nats.Timeout(s.patience))
+		if err != nil {
+			return nil, fmt.Errorf("connect to the NATS server: %w", err)
+		}
+		return conn, nil
+	})
+	if err != nil {
+		return err
+	}
+	l.server = e
+	states, err := l.ensureStreams()
+	if err == nil {
+		_, err = l.ensure(l.aliveConfig())
+	}
+	if err != nil {
+		l.close()
+		return err
+	}
+	for j := range queue.Journals {
+		s.know(j, states[j].LastSeq)
+	}
+	s.setLink(l)
+	return nil
+}
+
+// healEmbedded brings the store back. The server does not recover from a disk that was
+// full, nor from other errors of it: its streams refuse all writes from then on. So it
+// is opened again: at once, for reads and trims, and then each time a write has failed.
+func (s *Store) healEmbedded() error {
+	if err := s.waitForDisk(); err != nil && !isFull(err) {
+		// It would not start, and the old one may still be read.
+		return fmt.Errorf("write to %s: %w", s.dir, err)
+	}
+	s.mu.Lock()
+	spoiled := s.spoiled || s.link == nil
+	s.mu.Unlock()
+	if spoiled {
+		if err := s.reopen(); err != nil {
+			return err
+		}
+	}
+	free, err := freeBytes(s.dir)
+	if err != nil {
+		return fmt.Errorf("ask for the room in %s: %w", s.dir, err)
+	}
+	if free < enoughRoom {
+		return fmt.Errorf("the disk is full: expected %d bytes free, there are %d", enoughRoom, free)
+	}
+	return s.probe()
+}
+
+// waitForDisk waits until the disk has taken something. A server on a disk that hangs is
+// left as it is: what it can, it still reads.
+func (s *Store) waitForDisk() error {
+	done := make(chan error, 1)
+	s.wg.Go(func() { done <- probeDisk(s.dir) })
+	select {
+	case err := <-done:
+		return err
+	case <-s.stop:
+		return errStopped
+	}
+}
+
+// reopen starts a new server once the old one has ended: two would write the same files.
+func (s *Store) reopen() error {
+	s.mu.Lock()
+	old, server := s.link, s.server
+	if !s.closed {
+		s.setLinkLocked(nil)
+	}
+	s.mu.Unlock()
+	if old != nil {
+		old.close()
+	}
+	if server != nil {
+		select {
+		case <-server.stop():
+		case <-s.stop:
+			return errStopped
+		}
+	}
+	if s.stopped() {
+		return errStopped
+	}
+	return s.startEmbedded()
+}
+
+// probe writes to a stream of its own.
+func (s *Store) probe() error {
+	l, err := s.anyLink(time.Now())
+	if err != nil {
+		return err
+	}
+	if _, err := l.publishAlive(nil, nil, s.patience); err != nil {
+		s.fail(l, err)
+		return fmt.Errorf("write to a stream: %w", err)
+	}
+	return nil
+}
+
+func (s *Store) stopped() bool {
+	select {
+	case <-s.stop:
+		return true
+	default:
+		return false
+	}
+}

@@ -1,0 +1,134 @@
+package jetstream
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+
+	"github.com/evid/evid/queue"
+)
+
+const (
+	// maxPending is what the server buffers for a connection. A read asks for less.
+	maxPending = 64 << 20
+	// retryPause is the time until something is tried again that was refused at once.
+	retryPause = 50 * time.Millisecond
+)
+
+// A link is how a server is reached. Reads have a connection of their own: the server
+// answers them in the order that they come, and would make an append wait behind them.
+type link struct {
+	names
+	replicas  int
+	server    *embedded // nil: external
+	write     *nats.Conn
+	read      *nats.Conn
+	appenders [queue.Journals]*appender
+	patience  time.Duration
+}
+
+// newLink connects. The external server's connections come back by themselves.
+func newLink(n names, run string, patience time.Duration, connect func() (*nats.Conn, error)) (*link, error) {
+	l := &link{names: n, replicas: 1, patience: patience}
+	var err error
+	if l.write, err = connect(); err != nil {
+		return nil, err
+	}
+	if l.read, err = connect(); err != nil {
+		l.write.Close()
+		return nil, err
+	}
+	for j := range l.appenders {
+		if l.appenders[j], err = newAppender(l.write, n, queue.Journal(j), run); err != nil {
+			l.close()
+			return nil, err
+		}
+	}
+	return l, nil
+}
+
+func (l *link) close() {
+	l.write.Close()
+	l.read.Close()
+}
+
+// An answer is what the JetStream API answers, as far as it is of interest here.
+type answer struct {
+	Error   *apiError            `json:"error"`
+	Config  *server.StreamConfig `json:"config"`
+	State   server.StreamState   `json:"state"`
+	Message *server.StoredMsg    `json:"message"`
+}
+
+// An apiError is an error of the JetStream API.
+type apiError struct {
+	Code        int    `json:"code"`
+	ErrCode     uint16 `json:"err_code"`
+	Description string `json:"description"`
+}
+
+func (e *apiError) Error() string { return fmt.Sprintf("%s (%d)", e.Description, e.ErrCode) }
+
+func isAPIError(err error, code server.ErrorIdentifier) bool {
+	var api *apiError
+	return errors.As(err, &api) && api.ErrCode == uint16(code)
+}
+
+// call asks the API of the server, and gives it the link's patience.
+func (l *link) call(what string, request any) (*answer, error) {
+	return l.callUntil(time.Now().Add(l.patience), what, request)
+}
+
+// callUntil asks again if no server is in charge at the moment, as when its leader was
+// lost. All that is asked this way may be asked twice.
+func (l *link) callUntil(deadline time.Time, what string, request any) (*answer, error) {
+	data, err := json.Marshal(request)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		a, err := l.callOnce(deadline, "$JS.API."+what, data)
+		if err == nil || !mayPass(err) || time.Until(deadline) < 2*retryPause {
+			return a, err
+		}
+		pause := time.NewTimer(retryPause)
+		<-pause.C
+	}
+}
+
+func (l *link) callOnce(deadline time.Time, subject string, data []byte) (*answer, error) {
+	patience := time.Until(deadline)
+	if l.server == nil {
+		// A request that a dying server took is lost.
+		patience = min(patience, askAgain)
+	}
+	reply, err := l.write.Request(subject, data, max(patience, time.Millisecond))
+	if err != nil {
+		return nil, err
+	}
+	a := new(answer)
+	d := json.NewDecoder(bytes.NewReader(reply.Data))
+	if err := d.Decode(a); err != nil {
+		return nil, fmt.Errorf("read the answer to %s: %w", subject, err)
+	}
+	if a.Error != nil {
+		return nil, a.Error
+	}
+	return a, nil
+}
+
+// mayPass reports whether an error says no more than that nobody was there to answer, or
+// none that could.
+func mayPass(err error) bool {
+	var api *apiError
+	if errors.As(err, &api) {
+		return api.Code == 503 || api.ErrCode == uint16(server.JSClusterNotAvailErr)
+	}
+	return errors.Is(err, nats.ErrNoResponders) || errors.Is(err, nats.ErrTimeout) ||
+		errors.Is(err, nats.ErrReconnectBufExceeded) || errors.Is(err, nats.ErrDisconnected)
+}
