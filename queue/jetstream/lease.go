@@ -56,6 +56,10 @@ func takeLease(l *link, id string, log *slog.Logger, name string) (*lease, error
 		if err != nil {
 			return nil, fmt.Errorf("ask who uses it: %w", err)
 		}
+		if has != nil && has.ID == id {
+			le.seq = seq // the answer was lost
+			return le, nil
+		}
 		if has != nil && !has.Released {
 			log.Info("queue "+name+": waiting whether the evid that used it still runs", "host", has.Host, "process", has.PID)
 			if seq, err = l.watch(has, seq); err != nil {
@@ -68,7 +72,7 @@ func takeLease(l *link, id string, log *slog.Logger, name string) (*lease, error
 		if !isAPIError(err, server.JSStreamWrongLastSequenceErrF) {
 			return nil, fmt.Errorf("note who uses it: %w", err)
 		}
-		// Somebody was faster, or it was us, and the answer was lost.
+		// Somebody was faster, or it was we.
 	}
 }
 
@@ -124,11 +128,12 @@ func (l *link) publishAlive(body any, last *uint64, patience time.Duration) (uin
 	if last != nil {
 		m.Header = nats.Header{nats.ExpectedLastSeqHdr: []string{strconv.FormatUint(*last, 10)}}
 	}
-	reply, err := l.write.RequestMsg(m, patience)
-	if err != nil {
-		return 0, err
-	}
-	return parseAck(reply)
+	var seq uint64
+	err = l.insist(time.Now().Add(patience), m, func(reply *nats.Msg) (err error) {
+		seq, err = parseAck(reply)
+		return err
+	})
+	return seq, err
 }
 
 // beat says that this evid is there. The error is errTaken if another one is.

@@ -1,7 +1,6 @@
 package jetstream
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -84,42 +83,48 @@ func (l *link) call(what string, request any) (*answer, error) {
 	return l.callUntil(time.Now().Add(l.patience), what, request)
 }
 
-// callUntil asks again if no server is in charge at the moment, as when its leader was
-// lost. All that is asked this way may be asked twice.
+// callUntil may ask more than once: nothing is asked this way that does harm then.
 func (l *link) callUntil(deadline time.Time, what string, request any) (*answer, error) {
 	data, err := json.Marshal(request)
 	if err != nil {
 		return nil, err
 	}
+	a := new(answer)
+	err = l.insist(deadline, &nats.Msg{Subject: "$JS.API." + what, Data: data}, func(reply *nats.Msg) error {
+		*a = answer{}
+		if err := json.Unmarshal(reply.Data, a); err != nil {
+			return fmt.Errorf("read the answer to %s: %w", what, err)
+		}
+		if a.Error != nil {
+			return a.Error
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+// insist sends a request and has its reply read, again if no server is in charge at the
+// moment, as when its leader was lost.
+func (l *link) insist(deadline time.Time, m *nats.Msg, read func(reply *nats.Msg) error) error {
 	for {
-		a, err := l.callOnce(deadline, "$JS.API."+what, data)
+		patience := time.Until(deadline)
+		if l.server == nil {
+			// A request that a dying server took is lost.
+			patience = min(patience, askAgain)
+		}
+		reply, err := l.write.RequestMsg(m, max(patience, time.Millisecond))
+		if err == nil {
+			err = read(reply)
+		}
 		if err == nil || !mayPass(err) || time.Until(deadline) < 2*retryPause {
-			return a, err
+			return err
 		}
 		pause := time.NewTimer(retryPause)
 		<-pause.C
 	}
-}
-
-func (l *link) callOnce(deadline time.Time, subject string, data []byte) (*answer, error) {
-	patience := time.Until(deadline)
-	if l.server == nil {
-		// A request that a dying server took is lost.
-		patience = min(patience, askAgain)
-	}
-	reply, err := l.write.Request(subject, data, max(patience, time.Millisecond))
-	if err != nil {
-		return nil, err
-	}
-	a := new(answer)
-	d := json.NewDecoder(bytes.NewReader(reply.Data))
-	if err := d.Decode(a); err != nil {
-		return nil, fmt.Errorf("read the answer to %s: %w", subject, err)
-	}
-	if a.Error != nil {
-		return nil, a.Error
-	}
-	return a, nil
 }
 
 // mayPass reports whether an error says no more than that nobody was there to answer, or
