@@ -31,11 +31,13 @@ type Cursor struct {
 	accepted  uint64 // while it is open: less the ordinal at which it was opened
 	delivered uint64
 	extra     *extra // nil: it was never needed
+	id        uint64 // names it on disk
 
 	parkedAt  int32 // index in list.parked, if it is parked
 	handed    uint8 // events from pos on that Next has handed out, all of the first span
 	replaying uint8 // dead letters that are handed out; then no event is
 	open      bool
+	changed   bool // since the last save
 	ended     bool // nothing is left and nothing will come: it is out of the list
 }
 
@@ -76,9 +78,7 @@ func (l *list) leaveLocked(pos uint64) {
 	default:
 		l.behind--
 	}
-	for l.behind == 0 && l.ring.len() > 0 && l.ring.at(l.ring.head).readers == 0 {
-		l.ring.pop()
-	}
+	l.freeLocked()
 }
 
 func (c *Cursor) openLocked(s *evid.Subscription) {
@@ -150,6 +150,7 @@ func (c *Cursor) discardLocked() {
 	if abandoned := c.waitingLocked(uint64(c.handed), c.list.ring.tail) - missed; abandoned > 0 {
 		c.extraLocked().counts.Abandoned += abandoned
 	}
+	c.changedLocked()
 	if c.handed > 0 || c.replaying > 0 {
 		c.reader.Discard()
 	}
@@ -198,6 +199,9 @@ func (s span) within(from, to uint64) uint64 {
 // missedLocked counts the events that wait but are no longer in the list and
 // not handed out.
 func (c *Cursor) missedLocked() uint64 {
+	if c.list.queue.disk != nil {
+		return 0 // they are on disk, or Next finds that they are not
+	}
 	return c.waitingLocked(uint64(c.handed), c.list.ring.head)
 }
 
@@ -235,6 +239,7 @@ func (c *Cursor) moveLocked(pos uint64) {
 		c.list.enterLocked(pos) // first, so that leaving does not free what it goes to
 		c.list.leaveLocked(c.pos)
 		c.pos = pos
+		c.list.changedLocked()
 	}
 }
 
@@ -243,6 +248,7 @@ func (c *Cursor) moveLocked(pos uint64) {
 func (c *Cursor) nextSpanLocked() uint64 {
 	e := c.extra
 	e.discarded = false
+	c.changedLocked()
 	if len(e.later) == 0 {
 		return nowhere
 	}
@@ -271,23 +277,37 @@ func (c *Cursor) Next(events []*evid.Event) Batch {
 	defer c.list.mu.Unlock()
 	var batch Batch
 	c.skipLostLocked(&batch)
+	for !c.nextLocked(events, &batch) {
+	}
+	return batch
+}
+
+// nextLocked makes the batch. It reports whether that is done; else the cursor has to
+// be looked at anew.
+func (c *Cursor) nextLocked(events []*evid.Event, batch *Batch) (done bool) {
+	l := c.list
 	c.endLocked()
 	batch.Subscription, batch.Ended = c.sub, c.ended
-	if c.ended {
-		return batch
-	}
-	if c.raiseLocked() == nil && c.replayLocked(events, &batch) {
-		return batch
+	switch {
+	case c.ended:
+		return true
+	case c.mustWaitLocked():
+		l.queue.disk.stick(c)
+		return true
+	case c.raiseLocked() == nil && c.replayLocked(events, batch):
+		return true
+	case c.pos < l.ring.head:
+		return c.fetchLocked(events, batch)
 	}
 	for n := c.availableLocked(len(events)); batch.Events < n; batch.Events++ {
-		events[batch.Events] = c.list.ring.at(c.pos + uint64(batch.Events)).event
+		events[batch.Events] = l.ring.at(c.pos + uint64(batch.Events)).event
 	}
 	batch.Sync = c.raiseLocked() != nil
 	c.handed = uint8(batch.Events)
 	if c.handed == 0 {
 		c.parkLocked()
 	}
-	return batch
+	return true
 }
 
 // skipLostLocked passes over what is no longer in the list.
@@ -374,6 +394,7 @@ func (c *Cursor) doneLocked(events []*evid.Event, outcomes []Outcome) {
 		o := &outcomes[i]
 		if o.Retried {
 			c.extraLocked().counts.Retried++
+			c.changedLocked()
 		}
 		if o.Fate == Waits {
 			abandoned++
@@ -386,6 +407,7 @@ func (c *Cursor) doneLocked(events []*evid.Event, outcomes []Outcome) {
 	c.handed = 0
 	if discarded {
 		c.extra.counts.Abandoned += abandoned
+		c.changedLocked()
 		c.resolveLocked(errAbandoned)
 		c.moveLocked(end)
 	} else {
@@ -404,9 +426,11 @@ func (c *Cursor) settleLocked(e *evid.Event, o *Outcome) {
 	c.delivered++
 	if o.Unconfirmed {
 		c.extraLocked().counts.Unconfirmed++
+		c.changedLocked()
 	}
 	if o.Odd {
 		c.extraLocked().counts.Odd++
+		c.changedLocked()
 	}
 	c.resolveLocked(nil)
 }
@@ -460,5 +484,11 @@ func (c *Cursor) endLocked() {
 	l := c.list
 	delete(l.cursors, c.sub.Socket.Key())
 	l.retired.Add(c.countsLocked())
-	c.reader.Detach()
+	if l.queue.disk != nil {
+		l.gone = append(l.gone, c.id)
+		l.changedLocked()
+	}
+	if c.reader != nil {
+		c.reader.Detach()
+	}
 }

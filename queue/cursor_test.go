@@ -105,8 +105,8 @@ func TestLeft(t *testing.T) {
 	raiseSync := func(r *rig) {
 		r.t.Helper()
 		r.openSync("a")
-		if kept, raise, err := r.accept(&evid.Event{Name: "E_X"}); !kept || raise == nil || err != nil {
-			r.t.Fatalf("accept = %t, %v, %v, want somebody to wait for it", kept, raise, err)
+		if l, raise, err := r.accept(&evid.Event{Name: "E_X"}); l == nil || raise == nil || err != nil {
+			r.t.Fatalf("accept = %v, %v, %v, want somebody to wait for it", l, raise, err)
 		}
 	}
 	replay := func(r *rig) { r.Replay(evid.DeadLetterFilter{}) }

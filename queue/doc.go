@@ -7,10 +7,14 @@
 // is a difference of two positions, and an event is in memory once however many
 // wait for it. What every cursor has passed is freed.
 //
-// A list in memory holds a bounded number of events. When it is full the oldest
-// is dropped: a cursor that has not passed it counts it as dropped, and a dead
-// letter tells how many it has lost. Or, as configured, the raise fails. The
-// raiser is never made to wait. What is in memory is lost when the process ends.
+// A queue in memory holds a bounded number of events of each name. When there is no
+// room the oldest is dropped: a cursor that has not passed it counts it as dropped, and
+// a dead letter tells how many it has lost. Or, as configured, the raise fails. What is
+// in memory is lost when the process ends.
+//
+// A queue on disk ([Open]) has an event in its [Store] before the raiser is told that it
+// is kept, as well as who is subscribed, where each subscriber is, and dead letters. See
+// DESIGN.md in this directory.
 //
 // What is given up for a subscriber is kept as a dead letter. To replay it its
 // cursor hands it out again, before what waits; it stays a dead letter until it is

@@ -2,6 +2,10 @@ package queue
 
 import "github.com/evid/evid"
 
+// maxUnsaved is how many dead letters a subscriber may have that could not be saved.
+// With more it gets no events until they are.
+const maxUnsaved = 10_000
+
 // An extra is what a cursor needs if not all events are simply delivered.
 type extra struct {
 	// The spans that are left to deliver. Each time that a subscriber expires and
@@ -16,6 +20,11 @@ type extra struct {
 	raise *syncRaise // who waits for the event at pos; nil: nobody
 
 	counts evid.Counts // but for Accepted, Delivered and Waiting
+
+	// Of a queue on disk.
+	readAt     uint64 // chunk in which the cursor has last read
+	unsaved    int    // dead letters of it that were not saved when it was last looked at
+	lastLetter uint64 // number of the last of these
 }
 
 // extraLocked returns the extra, to write to it.
@@ -67,3 +76,26 @@ func (c *Cursor) raiseLocked() *syncRaise {
 }
 
 func (c *Cursor) isDiscardedLocked() bool { return c.extra != nil && c.extra.discarded }
+
+// unsavedLocked counts a new dead letter.
+func (c *Cursor) unsavedLocked(number uint64) {
+	if c.list.queue.disk == nil {
+		return
+	}
+	e := c.extraLocked()
+	e.unsaved++
+	e.lastLetter = number
+	c.changedLocked()
+}
+
+// mustWaitLocked reports whether the subscriber has too many dead letters that are not
+// saved.
+func (c *Cursor) mustWaitLocked() bool {
+	if c.extra == nil || c.extra.unsaved < maxUnsaved {
+		return false
+	}
+	if c.list.queue.letters.savedThrough() >= c.extra.lastLetter {
+		c.extra.unsaved = 0
+	}
+	return c.extra.unsaved >= maxUnsaved
+}

@@ -11,6 +11,7 @@ import (
 // letters are the dead letters that are kept, in the order of their numbers.
 type letters struct {
 	maxCount, maxBytes int
+	log                *letterLog // nil: they are in memory only
 
 	mu       sync.Mutex
 	kept     []*letter
@@ -25,6 +26,12 @@ type letters struct {
 type letter struct {
 	evid.DeadLetter
 	replaying bool // a cursor has it
+	gone      bool // it is no longer kept
+
+	// Of one that is saved; see letterLog.
+	pos     uint64 // of its entry in the letter log; 0: it is not there yet
+	version uint32 // counts its changes
+	unsaved bool   // it is new or has changed
 }
 
 // size is the memory that a letter takes, about.
@@ -46,6 +53,7 @@ func (l *letters) add(d evid.DeadLetter) uint64 {
 	added := &letter{DeadLetter: d}
 	l.kept = append(l.kept, added)
 	l.bytes += added.size()
+	l.touchLocked(added)
 	l.boundLocked()
 	return d.Number
 }
@@ -60,6 +68,7 @@ func (l *letters) boundLocked() {
 
 func (l *letters) removeLocked(at int) {
 	l.bytes -= l.kept[at].size()
+	l.leaveLogLocked(l.kept[at])
 	if at == 0 {
 		l.kept[0] = nil
 		l.kept = l.kept[1:]
@@ -91,6 +100,7 @@ func (l *letters) extend(number uint64, d evid.DeadLetter) bool {
 		kept := l.kept[at]
 		kept.Count += d.Count
 		kept.Last, kept.LastID = d.Last, d.LastID
+		l.touchLocked(kept)
 	}
 	return found
 }
@@ -135,6 +145,7 @@ func (l *letters) failed(d *letter, o *Outcome) {
 	d.Reason, d.Last = o.Reason, o.Last
 	d.Attempts += o.Attempts
 	l.bytes += d.size()
+	l.touchLocked(d)
 	l.boundLocked()
 }
 
@@ -147,6 +158,7 @@ func (l *letters) purge(f evid.DeadLetterFilter) int {
 		chosen := f.Matches(&d.DeadLetter)
 		if chosen {
 			l.bytes -= d.size()
+			l.leaveLogLocked(d)
 		}
 		return chosen
 	})

@@ -3,7 +3,9 @@ package queue
 import (
 	"context"
 	"maps"
+	"math"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -37,10 +39,12 @@ type Reader interface {
 	Report(s *evid.Status)
 }
 
-// A Queue keeps events in memory. [New] makes one.
+// A Queue keeps events, in memory or also on disk. [New] and [Open] make one.
 type Queue struct {
 	params    Params
 	deliverer Deliverer
+	disk      *disk // nil: there is only memory
+	memory    limits
 	letters   letters
 	epoch     uint64
 	seq       atomic.Uint64 // of the newest event
@@ -51,12 +55,13 @@ type Queue struct {
 	refuses atomic.Bool // set with the lock held
 }
 
-var _ evid.Keeper = (*Queue)(nil)
+var _ evid.Restorer = (*Queue)(nil)
 
-// New returns an empty queue.
+// New returns an empty queue in memory.
 func New(params Params, deliverer Deliverer) *Queue {
 	return &Queue{
 		params:    params,
+		memory:    params.memory(),
 		deliverer: deliverer,
 		letters:   letters{maxCount: params.MaxDeadLetters, maxBytes: params.MaxDeadLetterBytes},
 		epoch:     evid.NewEpoch(time.Now()),
@@ -68,6 +73,7 @@ func New(params Params, deliverer Deliverer) *Queue {
 // A list holds the events of one name. Lists stay until the queue goes.
 type list struct {
 	queue *Queue
+	name  string
 
 	mu      sync.Mutex
 	ring    ring
@@ -85,6 +91,21 @@ type list struct {
 	// Of the events that were dropped while somebody needed them, the first since
 	// nobody was behind, and the last.
 	firstLost, lastLost evid.ID
+
+	onDisk
+}
+
+// onDisk is what a list has more of a queue on disk.
+type onDisk struct {
+	marks      marks
+	committing int // events that are being written
+	place      int // in the chunk that is being written; of who writes
+
+	changed        bool      // since the last save
+	changedCursors []*Cursor // of these: more than their place
+	gone           []uint64  // ids of cursors that have ended since
+	savingNeed     uint64    // chunk that is needed as the list was last looked at; of the saver
+	savedNeed      uint64    // and as it was last saved
 }
 
 func (q *Queue) find(event string) *list {
@@ -101,51 +122,74 @@ func (q *Queue) findOrMake(event string) *list {
 	defer q.mu.Unlock()
 	l := q.lists[event]
 	if l == nil {
-		l = &list{queue: q, cursors: make(map[string]*Cursor)}
-		q.lists[event] = l
+		l = newList(q, strings.Clone(event))
+		q.lists[l.name] = l
 	}
 	return l
 }
 
+func newList(q *Queue, name string) *list {
+	return &list{queue: q, name: name, cursors: make(map[string]*Cursor), onDisk: onDisk{savedNeed: math.MaxUint64}}
+}
+
+// allLists returns the lists there are now.
+func (q *Queue) allLists() []*list {
+	q.mu.RLock()
+	defer q.mu.RUnlock()
+	return slices.Collect(maps.Values(q.lists))
+}
+
 // Accept implements [evid.Keeper].
 func (q *Queue) Accept(ctx context.Context, e *evid.Event) (kept bool, err error) {
-	kept, raise, err := q.accept(e)
-	if raise != nil {
+	l, raise, err := q.accept(e)
+	if l == nil {
+		return false, err
+	}
+	kept = true
+	if q.disk != nil {
+		kept, err = q.disk.commit(e, l)
+	}
+	if raise != nil && kept {
 		err = raise.wait(ctx, q.closed)
 	}
 	return kept, err
 }
 
-// accept keeps an event and wakes those that it is for. It returns what the raiser
-// has to wait for; nil: nothing.
-func (q *Queue) accept(e *evid.Event) (kept bool, raise *syncRaise, err error) {
+// accept keeps an event in memory and wakes those that it is for; or it is to be
+// written to disk. It returns the list; nil: the event is not kept. The raiser has to
+// wait for raise; nil: for nothing.
+func (q *Queue) accept(e *evid.Event) (l *list, raise *syncRaise, err error) {
 	q.mu.RLock()
 	defer q.mu.RUnlock()
 	if q.refuses.Load() {
-		return false, nil, evid.ErrClosed
+		return nil, nil, evid.ErrClosed
 	}
-	l := q.lists[e.Name]
+	l = q.lists[e.Name]
 	if l == nil {
-		return false, nil, nil
+		return nil, nil, nil
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.open == 0 {
-		return false, nil, nil
+		return nil, nil, nil
 	}
 	size := eventSize(e)
-	if q.params.OnFull == Reject && l.ring.len() > 0 && l.isFullLocked(1, size) {
-		return false, nil, evid.ErrQueueFull
+	if q.params.OnFull == Reject && l.hasNoRoomLocked(size) {
+		return nil, nil, evid.ErrQueueFull
 	}
 	if raise, err = l.expectLocked(); err != nil {
-		return false, nil, err
+		return nil, nil, err
+	}
+	e.Time = time.Now()
+	if q.disk != nil {
+		l.committing++
+		return l, raise, nil
 	}
 	e.ID = evid.ID{Epoch: q.epoch, Seq: q.seq.Add(1)}
-	e.Time = time.Now()
 	e.Shared = l.open > 1
-	l.appendLocked(e, size)
+	l.appendLocked(entry{event: e, size: size})
 	l.wakeLocked()
-	return true, raise, nil
+	return l, raise, nil
 }
 
 // eventSize is the memory that an event takes, about.
@@ -154,25 +198,65 @@ func eventSize(e *evid.Event) int {
 	return e.Size() + perEvent + perParam*len(e.Params)
 }
 
-// isFullLocked reports whether the list is above its limits with so much more in it.
-func (l *list) isFullLocked(events, bytes int) bool {
-	p := &l.queue.params
-	return l.ring.len()+events > p.MaxEvents || l.ring.bytes+bytes > p.MaxBytes
+// hasNoRoomLocked reports whether an event of that size cannot be kept.
+func (l *list) hasNoRoomLocked(size int) bool {
+	if d := l.queue.disk; d != nil {
+		return d.full.Load()
+	}
+	return l.ring.len() > 0 && l.isFullLocked(1, size)
 }
 
-// appendLocked appends an event and keeps the list within its limits.
-func (l *list) appendLocked(e *evid.Event, size int) {
-	l.ring.push(entry{event: e, size: size, readers: l.atTail})
+// isFullLocked reports whether the list is above its limits with so much more in it.
+func (l *list) isFullLocked(events, bytes int) bool {
+	q := l.queue
+	return l.ring.len()+events > q.memory.events || l.ring.bytes+bytes > q.memory.bytes
+}
+
+// appendLocked appends an event and keeps what the list has in memory within its
+// limits.
+func (l *list) appendLocked(e entry) {
+	if l.queue.disk != nil {
+		l.marks.add(mark{l.ring.tail, e.pos, e.event.ID})
+	}
+	e.readers = l.atTail
+	l.ring.push(e)
 	l.atTail = 0
 	for l.isFullLocked(0, 0) && l.ring.len() > 1 {
-		oldest := l.ring.at(l.ring.head)
-		if l.behind == 0 {
-			l.firstLost = oldest.event.ID
-		}
-		l.lastLost = oldest.event.ID
-		l.behind += oldest.readers
+		l.dropLocked()
+	}
+	l.freeLocked()
+}
+
+// dropLocked drops the oldest event, whoever needs it.
+func (l *list) dropLocked() {
+	oldest := l.ring.at(l.ring.head)
+	if l.behind == 0 {
+		l.firstLost = oldest.event.ID
+	}
+	l.lastLost = oldest.event.ID
+	l.behind += oldest.readers
+	l.ring.pop()
+}
+
+// freeLocked drops the events that nobody needs to have in memory.
+func (l *list) freeLocked() {
+	for (l.behind == 0 || l.queue.disk != nil) && l.ring.len() > 0 && l.ring.at(l.ring.head).readers == 0 {
 		l.ring.pop()
 	}
+}
+
+// skipToLocked makes that the ordinal of the next event, which is at the tail or after
+// it. Those between were lost.
+func (l *list) skipToLocked(ordinal uint64) {
+	if ordinal == l.ring.tail {
+		return
+	}
+	for l.ring.len() > 0 {
+		l.dropLocked()
+	}
+	l.behind += l.atTail
+	l.atTail = 0
+	l.ring.head, l.ring.tail = ordinal, ordinal
 }
 
 // wakeLocked wakes the cursors that had nothing to do.
@@ -190,53 +274,108 @@ func (l *list) wakeLocked() {
 
 // OpenSub implements [evid.Keeper].
 func (q *Queue) OpenSub(s *evid.Subscription) error {
+	isNew, err := q.open(s)
+	if err != nil || q.disk == nil || !isNew.worthSaving() {
+		return err
+	}
+	if err = q.disk.saver.sync(); err != nil && isNew == opened {
+		q.close(s.Event, s.Socket.Key(), evid.Unsubscribed)
+	}
+	return err
+}
+
+// An opening is what opening a subscription has changed.
+type opening uint8
+
+const (
+	unchanged opening = iota // it was there already, with all that is saved of it
+	renewed
+	opened
+)
+
+func (o opening) worthSaving() bool { return o != unchanged }
+
+func (q *Queue) open(s *evid.Subscription) (opening, error) {
 	l := q.findOrMake(s.Event)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if q.refuses.Load() {
-		return evid.ErrClosed
+		return unchanged, evid.ErrClosed
 	}
 	c := l.cursors[s.Socket.Key()]
-	if c != nil {
+	switch {
+	case c == nil:
+		c = &Cursor{list: l, pos: nowhere}
+		c.reader = q.deliverer.Attach(c, s)
+		if q.disk != nil {
+			c.id = q.disk.newID()
+		}
+		l.cursors[s.Socket.Key()] = c
+		c.parkLocked()
 		c.openLocked(s)
+		c.changedLocked()
+		return opened, nil
+	case c.reader == nil:
+		return q.attachLocked(c, s), nil
+	default:
+		c.openLocked(s)
+		c.changedLocked()
 		c.reader.Renew(s)
-		return nil
+		return renewed, nil
 	}
-	c = &Cursor{list: l, pos: nowhere}
-	c.reader = q.deliverer.Attach(c, s)
-	l.cursors[s.Socket.Key()] = c
-	c.parkLocked()
-	c.openLocked(s)
-	return nil
 }
 
 // CloseSub implements [evid.Keeper].
 func (q *Queue) CloseSub(event, key string, why evid.Close) error {
+	if !q.close(event, key, why) || q.disk == nil {
+		return nil
+	}
+	return q.disk.saver.sync()
+}
+
+// close ends a subscription. It reports whether that has to be saved at once: what is
+// overdue ends when it is loaded.
+func (q *Queue) close(event, key string, why evid.Close) (mustSave bool) {
 	l := q.find(event)
 	if l == nil {
-		return nil
+		return false
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if c := l.cursors[key]; c != nil {
-		c.closeLocked(why)
+	c := l.cursors[key]
+	if c == nil {
+		return false
 	}
-	return nil
+	if !c.open && why == evid.Expired {
+		return false // it is so already
+	}
+	c.closeLocked(why)
+	c.changedLocked()
+	expires := c.sub.Expires
+	return why != evid.Expired || expires.IsZero() || time.Now().Before(expires)
 }
 
 // Refuse makes the queue accept no more events. When it returns, everyone has
 // been woken for those that it has accepted.
 func (q *Queue) Refuse() {
 	q.mu.Lock()
-	defer q.mu.Unlock()
 	q.refuses.Store(true)
+	q.mu.Unlock()
+	if q.disk != nil {
+		q.disk.waitIdle()
+	}
 }
 
 // Close refuses, and releases the raisers that wait for an attempt: nobody is
-// going to make it. It is called once, when nothing is delivered any more.
-func (q *Queue) Close() {
+// going to make it. A queue on disk saves what has become of its subscribers; the store
+// is left to who has opened it. It is called once, when nothing is delivered any more.
+func (q *Queue) Close() error {
 	q.Refuse()
 	close(q.closed)
+	if q.disk == nil {
+		return nil
+	}
+	return q.disk.close()
 }
 
 // A Subscriber is what the queue knows of a subscriber.

@@ -73,7 +73,8 @@ func (h *harness) subs() []*modelSub {
 func (h *harness) raise(l *modelList) {
 	e := &evid.Event{Name: l.name}
 	want, full, early := l.accepts()
-	kept, raise, err := h.accept(e)
+	in, raise, err := h.accept(e)
+	kept := in != nil
 	switch {
 	case kept != want, full != errors.Is(err, evid.ErrQueueFull), (full || early) != (err != nil):
 		h.fatalf("accept = %t, %v; want %t, full %t, early %t", kept, err, want, full, early)

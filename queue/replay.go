@@ -2,13 +2,15 @@ package queue
 
 import (
 	"iter"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/evid/evid"
 )
 
 // DeadLetters lists the dead letters that f chooses, the oldest first, as they
-// are now. In memory that never fails.
+// are now. All are in memory: that never fails.
 func (q *Queue) DeadLetters(f evid.DeadLetterFilter) iter.Seq2[evid.DeadLetter, error] {
 	return func(yield func(evid.DeadLetter, error) bool) {
 		for _, d := range q.letters.list(f) {
@@ -20,9 +22,14 @@ func (q *Queue) DeadLetters(f evid.DeadLetterFilter) iter.Seq2[evid.DeadLetter, 
 }
 
 // Purge throws away the dead letters that f chooses and returns how many they
-// were. In memory that never fails.
+// were. An error says that this could not be saved: they come back if the process ends
+// before it could be.
 func (q *Queue) Purge(f evid.DeadLetterFilter) (purged int, err error) {
-	return q.letters.purge(f), nil
+	purged = q.letters.purge(f)
+	if purged > 0 && q.disk != nil {
+		err = q.disk.saver.sync()
+	}
+	return purged, err
 }
 
 // DeadLetterCounts says what became of dead letters.
@@ -32,8 +39,8 @@ func (q *Queue) DeadLetterCounts() LetterCounts { return q.letters.counts() }
 // for their subscribers. It returns how many there are now to deliver and how many
 // are left as they were: their events are gone, or nobody is subscribed there any
 // more. Each is attempted once. One that is delivered is no dead letter any more;
-// if the subscriber cannot be reached, or pauses, the others stay as they are. In
-// memory that never fails.
+// if the subscriber cannot be reached, or pauses, the others stay as they are. That
+// never fails.
 func (q *Queue) Replay(f evid.DeadLetterFilter) (replayed, left int, err error) {
 	for _, d := range q.letters.choose(f) {
 		if q.replay(d) {
@@ -114,6 +121,7 @@ func (c *Cursor) takeOutLocked(at int) {
 // replayedLocked takes what became of the letters that were handed out.
 func (c *Cursor) replayedLocked(outcomes []Outcome) {
 	c.replaying = 0
+	c.list.changedLocked() // there are dead letters to save
 	letters := &c.list.queue.letters
 	end := !c.open
 	waits := 0
@@ -149,13 +157,25 @@ func bare(e *evid.Event) *evid.Event {
 	return &evid.Event{ID: e.ID, Name: e.Name, Time: e.Time, Hops: e.Hops, Params: e.Params}
 }
 
+// detached returns a bare event whose texts are its own, and no part of the request or
+// the chunk that it came with.
+func detached(e *evid.Event) *evid.Event {
+	e = bare(e)
+	e.Params = slices.Clone(e.Params)
+	for i := range e.Params {
+		p := &e.Params[i]
+		p.Name, p.Str = strings.Clone(p.Name), strings.Clone(p.Str)
+	}
+	return e
+}
+
 // buryLocked keeps an event that was given up.
 func (c *Cursor) buryLocked(e *evid.Event, o *Outcome) {
-	e = bare(e)
+	e = detached(e)
 	d := c.letterLocked()
 	d.Reason, d.Attempts, d.First, d.Last = o.Reason, o.Attempts, o.First, o.Last
 	d.Count, d.FirstID, d.LastID, d.Raised = 1, e.ID, e.ID, e
-	c.list.queue.letters.add(d)
+	c.unsavedLocked(c.list.queue.letters.add(d))
 }
 
 // missLocked keeps that the subscriber has lost n events, in one letter for all
@@ -168,6 +188,7 @@ func (c *Cursor) missLocked(n uint64) evid.DeadLetter {
 	d.Count, d.FirstID, d.LastID = n, l.firstLost, l.lastLost
 	if e := c.extraLocked(); e.missing == 0 || !l.queue.letters.extend(e.missing, d) {
 		e.missing = l.queue.letters.add(d)
+		c.unsavedLocked(e.missing)
 	}
 	return d
 }

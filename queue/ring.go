@@ -1,10 +1,15 @@
 package queue
 
-import "github.com/evid/evid"
+import (
+	"math"
+
+	"github.com/evid/evid"
+)
 
 // An entry is an event in a list, and how many cursors stand right before it.
 type entry struct {
 	event   *evid.Event
+	pos     uint64 // of its chunk in the event log; 0: there is none
 	size    int
 	readers int
 }
@@ -23,6 +28,14 @@ type ring struct {
 const smallestRing = 64
 
 func (r *ring) len() int { return int(r.tail - r.head) }
+
+// firstPos is where in the event log the oldest is.
+func (r *ring) firstPos() uint64 {
+	if r.len() == 0 {
+		return math.MaxUint64
+	}
+	return r.at(r.head).pos
+}
 
 // at returns the entry of an ordinal in [head, tail).
 func (r *ring) at(ordinal uint64) *entry {

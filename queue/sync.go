@@ -31,7 +31,7 @@ func (l *list) expectLocked() (*syncRaise, error) {
 		}
 		waiting = append(waiting, c)
 		// With those that it does not know yet to be lost, and with dead letters.
-		if n := c.waitingLocked(0, l.ring.tail) + uint64(len(c.replaysLocked())); n > 0 {
+		if n := c.waitingLocked(0, l.ring.tail) + uint64(len(c.replaysLocked())+l.committing); n > 0 {
 			errs = append(errs, fmt.Errorf("subscriber %q: events wait before it: %d", c.sub.Socket, n))
 		}
 	}
@@ -43,6 +43,21 @@ func (l *list) expectLocked() (*syncRaise, error) {
 		c.extraLocked().raise = r
 	}
 	return r, nil
+}
+
+// unexpectLocked takes back what expectLocked has told the cursors: the event is not
+// kept.
+func (l *list) unexpectLocked() {
+	for _, c := range l.cursors {
+		if c.raiseLocked() == nil {
+			continue
+		}
+		c.extra.raise = nil
+		if len(c.replaysLocked()) > 0 && c.isParkedLocked() { // they waited for it
+			c.unparkLocked()
+			l.queue.deliverer.Wake([]*Cursor{c})
+		}
+	}
 }
 
 // resolve tells what became of one of the attempts.

@@ -17,6 +17,7 @@ var imports = map[string][]string{
 	"xmlrpc":           {},
 	"queue":            {"", "modparam"},
 	"queue/storetest":  {"queue"},
+	"queue/jetstream":  {"modparam", "queue"},
 	"delivery":         {"", "queue"},
 	"transport/xmlrpc": {"", "modparam", "xmlrpc", "internal/tcp"},
 	"script":           {"modparam", "internal/spell"},
@@ -29,12 +30,14 @@ var imports = map[string][]string{
 	"internal/receiver":  {"xmlrpc"},
 	"mi/internal/mitest": {""},
 	"internal/daemon": {
-		"", "delivery", "mi", "mi/httpd", "modparam", "queue", "script",
+		"", "delivery", "mi", "mi/httpd", "modparam", "queue", "queue/jetstream", "script",
 		"transport/xmlrpc",
 	},
 	"internal/daemon/daemontest": {"", "internal/daemon", "internal/miclient"},
 	"bench":                      {"", "delivery", "queue", "transport/xmlrpc", "xmlrpc"},
-	"cmd/evid":                   {"", "internal/daemon", "internal/miclient", "internal/receiver", "mi", "script"},
+	"cmd/evid": {
+		"", "internal/daemon", "internal/miclient", "internal/receiver", "mi", "queue/jetstream", "script",
+	},
 }
 
 // standardOnly are the packages that need nothing but the standard library.

@@ -33,7 +33,7 @@ func startProcess(t *testing.T) *process {
 	if out, err := exec.CommandContext(t.Context(), "go", "build", "-race", "-o", binary, "../cmd/evid").CombinedOutput(); err != nil {
 		t.Fatalf("build evid: %v\n%s", err, out)
 	}
-	if err := os.WriteFile(config, []byte(daemontest.Config+"log_level=3\n"), 0o600); err != nil {
+	if err := os.WriteFile(config, []byte(daemontest.Config+"log_level=3\n"+`modparam("queue", "mode", "memory")`), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	stderr, input, err := os.Pipe()

@@ -38,11 +38,11 @@ func (cmd *checkCmd) Run(con *console) error {
 }
 
 // configError prints what is wrong with a configuration and returns how much
-// that is. An error that is not about a place in the configuration it returns.
+// that is. Other errors it returns.
 func configError(w io.Writer, name string, err error) error {
 	wrong, ok := errors.AsType[*daemon.ConfigError](err)
 	if !ok {
-		return fmt.Errorf("read configuration: %w", err)
+		return err
 	}
 	if name == "" {
 		name = "the built-in configuration"

@@ -18,6 +18,7 @@ loadmodule "event_xmlrpc.so"
 modparam("httpd", "port", 0)
 modparam("event_xmlrpc", "use_struct_param", 1)
 modparam("evi", "auto_register", 1)
+modparam("queue", "mode", "memory")
 `
 )
 

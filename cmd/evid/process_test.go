@@ -36,6 +36,7 @@ func start(ts *testscript.TestScript, neg bool, args []string) {
 	p := &process{cmd: exec.Command(path, args[4:]...), read: make(chan struct{})}
 	p.cmd.Dir = ts.Getenv("WORK")
 	p.cmd.Env = append(os.Environ(), environment...)
+	p.cmd.Env = append(p.cmd.Env, "XDG_STATE_HOME="+ts.Getenv("XDG_STATE_HOME"))
 	p.cmd.Stdout = &p.stdout
 	stderr, err := p.cmd.StderrPipe()
 	ts.Check(err)

@@ -9,12 +9,13 @@ import (
 	"time"
 
 	"github.com/evid/evid/internal/daemon"
+	"github.com/evid/evid/queue/jetstream"
 )
 
 type runCmd struct {
-	File        *string       `short:"f" xor:"config" placeholder:"FILE" help:"The configuration; without it, the built-in one."`
-	PrintConfig bool          `xor:"config" help:"Print the built-in configuration and do nothing else."`
-	Drain       time.Duration `default:"10s" placeholder:"DURATION" help:"When told to stop, go on delivering what waits for at most this long (default ${default})."`
+	File        *string        `short:"f" xor:"config" placeholder:"FILE" help:"The configuration; without it, the built-in one."`
+	PrintConfig bool           `xor:"config" help:"Print the built-in configuration and do nothing else."`
+	Drain       *time.Duration `placeholder:"DURATION" help:"When told to stop, go on delivering what waits for at most this long (default 2s; 10s if events are in memory only)."`
 }
 
 // Help is what "evid run --help" adds.
@@ -25,8 +26,8 @@ func (*runCmd) Help() string {
 // Validate checks what kong cannot.
 func (cmd *runCmd) Validate() error {
 	switch {
-	case cmd.Drain < 0:
-		return fmt.Errorf("--drain: expected 0 or more, got %v", cmd.Drain)
+	case cmd.Drain != nil && *cmd.Drain < 0:
+		return fmt.Errorf("--drain: expected 0 or more, got %v", *cmd.Drain)
 	case cmd.File != nil && *cmd.File == "":
 		return errNoFile
 	default:
@@ -51,16 +52,31 @@ func (cmd *runCmd) Run(con *console) error {
 	}
 	d, err := daemon.New(daemon.Options{ConfigFile: name, Version: version, Revision: revision(), Stderr: con.stderr})
 	if err != nil {
-		return configError(con.stderr, name, err)
+		return startError(configError(con.stderr, name, err))
 	}
 	if err := d.Start(); err != nil {
-		if errors.Is(err, syscall.EADDRINUSE) {
-			return &failure{err, `stop what listens there, or choose another port: modparam("httpd", "port", 8889)`, exitFailed}
-		}
-		return err
+		return startError(err)
 	}
 	<-stop.Done()
-	drain, cancel := context.WithTimeout(abort, cmd.Drain)
+	limit := d.DrainTime()
+	if cmd.Drain != nil {
+		limit = *cmd.Drain
+	}
+	drain, cancel := context.WithTimeout(abort, limit)
 	defer cancel()
 	return d.Stop(drain)
+}
+
+// startError adds what can be done about an error of starting.
+func startError(err error) error {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return &failure{err, `stop what listens there, or choose another port: modparam("httpd", "port", 8889)`, exitFailed}
+	case errors.Is(err, jetstream.ErrInUse):
+		return &failure{
+			err, `stop that one, or give this one a queue of its own: modparam("queue", "dir", "/another/directory")`, exitFailed,
+		}
+	default:
+		return err
+	}
 }

@@ -3,8 +3,10 @@ package daemon
 import (
 	_ "embed"
 	"errors"
+	"fmt"
 	"log/slog"
 
+	"github.com/evid/evid/queue"
 	"github.com/evid/evid/script"
 )
 
@@ -65,7 +67,11 @@ type Report struct {
 // reads the files that it names, but opens nothing else.
 func Check(opts Options) Report {
 	s, file, warnings, err := load(opts)
+	if _, wrong := errors.AsType[*ConfigError](err); err != nil && !wrong {
+		err = fmt.Errorf("read configuration: %w", err)
+	}
 	if err == nil {
+		s.queue.Mode = queue.Memory // nothing is opened
 		_, err = build(s, opts, slog.New(slog.DiscardHandler), new(logLevel))
 	}
 	return Report{file, warnings, err}

@@ -18,6 +18,7 @@ import (
 	"github.com/evid/evid/mi"
 	"github.com/evid/evid/mi/httpd"
 	"github.com/evid/evid/queue"
+	"github.com/evid/evid/queue/jetstream"
 )
 
 // Options say what to run.
@@ -35,16 +36,21 @@ type Daemon struct {
 	logEnd     logWriters
 	events     *evid.Interface
 	queue      *queue.Queue
+	store      *jetstream.Store // nil: the queue is in memory only
 	engine     *delivery.Engine
 	transports []transportSet
 	http       *httpd.Server // nil: module mi_http is not loaded
 }
 
-// New reads the configuration and builds what it asks for; nothing runs yet. What
-// is wrong with the configuration is a [*ConfigError].
+// New reads the configuration and builds what it asks for. The queue is opened, with
+// what it has kept on disk; else nothing runs yet. What is wrong with the configuration
+// is a [*ConfigError].
 func New(opts Options) (*Daemon, error) {
 	s, _, warnings, err := load(opts)
 	if err != nil {
+		if _, wrong := errors.AsType[*ConfigError](err); !wrong {
+			err = fmt.Errorf("read configuration: %w", err)
+		}
 		return nil, err
 	}
 	if opts.Stderr == nil {
@@ -88,20 +94,52 @@ func build(s *settings, opts Options, log *slog.Logger, level *logLevel) (*Daemo
 			return d.events.Raise(ctx, event, params...)
 		},
 	})
-	d.queue = queue.New(s.queue, d.engine)
+	if err := d.openQueue(s); err != nil {
+		return nil, err
+	}
 	d.events = evid.New(evid.Options{Keeper: d.queue, Transports: schemes, AutoRegister: s.evi.autoRegister})
 	for _, event := range slices.Concat(s.evi.register, delivery.Events()) {
 		if err := d.events.Register(event); err != nil {
-			return nil, err
+			return nil, errors.Join(err, d.closeQueue())
 		}
 	}
-	return d, d.buildMI(s, mi.Info{
+	err := d.buildMI(s, mi.Info{
 		Version:  opts.Version,
 		Revision: opts.Revision,
 		Started:  time.Now(),
 		Args:     os.Args,
 		LogLevel: level,
 	})
+	if err != nil {
+		return nil, errors.Join(err, d.closeQueue())
+	}
+	return d, nil
+}
+
+// openQueue opens the queue, with what it has kept on disk.
+func (d *Daemon) openQueue(s *settings) error {
+	if s.queue.Mode == queue.Memory {
+		d.queue = queue.New(s.queue, d.engine)
+		return nil
+	}
+	store, err := jetstream.Open(s.store, d.log)
+	if err != nil {
+		return err
+	}
+	if d.queue, err = queue.Open(s.queue, d.engine, store, d.log); err != nil {
+		return errors.Join(fmt.Errorf("open queue: %w", err), store.Close())
+	}
+	d.store = store
+	return nil
+}
+
+// closeQueue saves what is to be saved. Nothing is raised or delivered any more.
+func (d *Daemon) closeQueue() error {
+	err := d.queue.Close()
+	if d.store == nil {
+		return err
+	}
+	return errors.Join(err, d.store.Close())
 }
 
 // buildMI builds the commands and what carries them.
@@ -172,6 +210,9 @@ func (d *Daemon) Start() error {
 	d.restore()
 	if d.http != nil {
 		if err := d.http.Start(); err != nil {
+			d.events.Close()
+			d.engine.Close()
+			err = errors.Join(err, d.closeQueue())
 			d.logEnd.close()
 			return err
 		}
@@ -191,10 +232,19 @@ func (d *Daemon) MIURL() string {
 // Events is the Event Interface, for events that this program itself raises.
 func (d *Daemon) Events() *evid.Interface { return d.events }
 
+// DrainTime is how long it is worth to wait in [Daemon.Stop] for what is not delivered:
+// what is on disk can wait there.
+func (d *Daemon) DrainTime() time.Duration {
+	if d.store == nil {
+		return 10 * time.Second
+	}
+	return 2 * time.Second
+}
+
 // Stop takes no more events, waits until those that were taken are attempted,
-// at most until ctx is done, and stops. Its error says what was not delivered,
-// and is logged for each subscriber: what is in memory is lost. It is called once,
-// after a [Daemon.Start] that was no error.
+// at most until ctx is done, and stops. What is on disk stays there. What is in memory
+// only is lost: its error says what was not delivered, and for each subscriber the log
+// does. It is called once, after a [Daemon.Start] that was no error.
 func (d *Daemon) Stop(ctx context.Context) error {
 	d.events.Close()
 	d.queue.Refuse()
@@ -207,9 +257,9 @@ func (d *Daemon) Stop(ctx context.Context) error {
 		d.log.Debug("stop without having delivered everything", "err", err)
 	}
 	d.engine.Close()
-	d.queue.Close()
+	err := d.closeQueue()
 	stopping.Wait()
-	err := errors.Join(errMI, d.reportLost())
+	err = errors.Join(errMI, err, d.reportLost())
 	d.notice("stopped")
 	d.logEnd.close()
 	return err
@@ -217,6 +267,12 @@ func (d *Daemon) Stop(ctx context.Context) error {
 
 // reportLost logs the events that nobody will deliver any more.
 func (d *Daemon) reportLost() error {
+	if d.store != nil {
+		if waiting := d.queue.Totals().Waiting; waiting > 0 {
+			d.notice("events wait on disk for the next start", "waiting", waiting)
+		}
+		return nil
+	}
 	var lost uint64
 	for _, s := range d.queue.Subscribers() {
 		if s.Counts.Waiting > 0 {

@@ -32,6 +32,7 @@ func TestDefaultConfig(t *testing.T) {
 }
 
 func TestCheck(t *testing.T) {
+	t.Setenv("XDG_STATE_HOME", t.TempDir())
 	for _, test := range []struct{ name, config, warning, want string }{
 		{"fine", testConfig, "", ""},
 		{"no MI", `loadmodule "event_xmlrpc.so"`, `<config>: nothing carries MI: add loadmodule "mi_http.so"`, ""},
@@ -73,11 +74,17 @@ func TestCheck(t *testing.T) {
 			if (err == nil) != (test.want == "") || (d == nil) == (err == nil) {
 				t.Errorf("New and Check do not agree: %v", err)
 			}
+			if d != nil {
+				if err := d.closeQueue(); err != nil {
+					t.Error(err)
+				}
+			}
 		})
 	}
 }
 
 func TestConfigFile(t *testing.T) {
+	t.Setenv("XDG_STATE_HOME", t.TempDir())
 	if report := Check(Options{ConfigFile: "/no/such/file"}); !errors.Is(report.Err, os.ErrNotExist) {
 		t.Errorf("Check: %v", report.Err)
 	}
@@ -96,6 +103,7 @@ func TestConfigFile(t *testing.T) {
 }
 
 func TestRegisteredEvents(t *testing.T) {
+	t.Setenv("XDG_STATE_HOME", t.TempDir())
 	d, err := New(Options{Config: testConfig, Stderr: new(bytes.Buffer)})
 	if err != nil {
 		t.Fatal(err)
@@ -110,6 +118,7 @@ func TestRegisteredEvents(t *testing.T) {
 }
 
 func TestAddressInUse(t *testing.T) {
+	t.Setenv("XDG_STATE_HOME", t.TempDir())
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -128,6 +137,7 @@ func TestAddressInUse(t *testing.T) {
 // A daemon that is told to stop delivers what waits, and says what it could not;
 // a raiser that waits for an attempt is told that there will be none.
 func TestStop(t *testing.T) {
+	t.Setenv("XDG_STATE_HOME", t.TempDir())
 	silent, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -144,7 +154,7 @@ func TestStop(t *testing.T) {
 		}
 	}()
 	var log bytes.Buffer
-	d, err := New(Options{Config: testConfig, Stderr: &log})
+	d, err := New(Options{Config: testConfig + `modparam("queue", "mode", "memory")`, Stderr: &log})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,6 +185,7 @@ func TestStop(t *testing.T) {
 }
 
 func TestLogLevel(t *testing.T) {
+	t.Setenv("XDG_STATE_HOME", t.TempDir())
 	levels := []slog.Level{slog.LevelDebug, slog.LevelInfo, levelNotice, slog.LevelWarn, slog.LevelError, slog.LevelError + 4}
 	for opensips, shown := range map[int]int{4: 6, 3: 5, 2: 4, 1: 3, -1: 2, -2: 1, -3: 1} {
 		var out bytes.Buffer

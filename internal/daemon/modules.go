@@ -1,12 +1,14 @@
 package daemon
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/evid/evid"
 	"github.com/evid/evid/mi/httpd"
 	"github.com/evid/evid/modparam"
 	"github.com/evid/evid/queue"
+	"github.com/evid/evid/queue/jetstream"
 	"github.com/evid/evid/script"
 	"github.com/evid/evid/transport/xmlrpc"
 )
@@ -32,6 +34,7 @@ type settings struct {
 	log     logParams
 	evi     eviParams
 	queue   queue.Params
+	store   jetstream.Params
 	httpd   httpd.Params
 	modules []module
 	loaded  map[string]bool
@@ -43,13 +46,14 @@ func newSettings() *settings {
 	s := &settings{
 		log:    defaultLogParams(),
 		queue:  queue.DefaultParams(),
+		store:  jetstream.DefaultParams(),
 		httpd:  httpd.DefaultParams(),
 		loaded: make(map[string]bool),
 	}
 	eventXMLRPC := xmlrpc.DefaultParams()
 	s.modules = []module{
 		{name: "evi", always: true, params: s.evi.modparams()},
-		{name: "queue", always: true, params: s.queue.Modparams()},
+		{name: "queue", always: true, params: slices.Concat(s.queue.Modparams(), s.store.Modparams())},
 		{name: "event_xmlrpc", params: eventXMLRPC.Modparams(), transports: func() (transportSet, error) {
 			return xmlrpc.New(eventXMLRPC)
 		}},

@@ -223,7 +223,7 @@ func (s *Store) moved(l *link, j queue.Journal, last uint64, p published) (uint6
 	}
 	// Another evid may have taken over.
 	if s.lease != nil {
-		if err := s.lease.beat(l); errors.Is(err, errTaken) {
+		if err := s.lease.beat(l); errors.Is(err, ErrInUse) {
 			s.lose(err)
 			return 0, fmt.Errorf("append to %s: %w: %w", j, queue.ErrUnhealthy, err)
 		}

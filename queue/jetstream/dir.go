@@ -35,7 +35,7 @@ func takeLock(dir string) (*lock, error) {
 		if !errors.Is(err, errLocked) {
 			return nil, fmt.Errorf("lock the directory: %w", err)
 		}
-		return nil, fmt.Errorf("another evid uses it%s", holder(f))
+		return nil, fmt.Errorf("%w%s", ErrInUse, holder(f))
 	}
 	// Without room for it the lock holds all the same: nobody learns who has it.
 	_ = f.Truncate(0)

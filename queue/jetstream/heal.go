@@ -64,7 +64,7 @@ func (s *Store) heal() {
 	}
 	for {
 		err := step()
-		if errors.Is(err, errTaken) {
+		if errors.Is(err, ErrInUse) {
 			s.lose(err)
 			return
 		}

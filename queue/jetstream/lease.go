@@ -21,8 +21,9 @@ const (
 	watchEvery = 250 * time.Millisecond
 )
 
-// errTaken is wrapped by what says who has the lease.
-var errTaken = errors.New("another evid uses it")
+// ErrInUse is wrapped by what says who has the lease.
+// ErrInUse is wrapped by the error of [Open] if another process has the queue.
+var ErrInUse = errors.New("another evid uses it")
 
 // An owner is who has the lease.
 type owner struct {
@@ -89,7 +90,7 @@ func (l *link) watch(has *owner, seq uint64) (uint64, error) {
 		case now == nil || now.Released:
 			return newest, nil
 		case newest != seq:
-			return 0, fmt.Errorf("%w (%s, process %d)", errTaken, now.Host, now.PID)
+			return 0, fmt.Errorf("%w (%s, process %d)", ErrInUse, now.Host, now.PID)
 		}
 	}
 	return seq, nil
@@ -136,7 +137,7 @@ func (l *link) publishAlive(body any, last *uint64, patience time.Duration) (uin
 	return seq, err
 }
 
-// beat says that this evid is there. The error is errTaken if another one is.
+// beat says that this evid is there. The error is ErrInUse if another one is.
 func (le *lease) beat(l *link) error {
 	le.mu.Lock()
 	defer le.mu.Unlock()
@@ -153,7 +154,7 @@ func (le *lease) beat(l *link) error {
 		return fmt.Errorf("ask who uses it: %w", err)
 	}
 	if has != nil && has.ID != le.me.ID {
-		return fmt.Errorf("%w (%s, process %d)", errTaken, has.Host, has.PID)
+		return fmt.Errorf("%w (%s, process %d)", ErrInUse, has.Host, has.PID)
 	}
 	le.seq = seq // the answer to the beat before was lost
 	return nil
@@ -183,7 +184,7 @@ func (s *Store) keepLease() {
 		if err != nil {
 			return
 		}
-		if err := s.lease.beat(l); errors.Is(err, errTaken) {
+		if err := s.lease.beat(l); errors.Is(err, ErrInUse) {
 			s.lose(err)
 			return
 		}

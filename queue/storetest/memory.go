@@ -260,3 +260,15 @@ func (m *Memory) Close() error {
 	m.closed = true
 	return nil
 }
+
+// Damage changes a bit of an entry.
+func (m *Memory) Damage(j queue.Journal, pos uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	l := &m.journals[j]
+	for i := range l.entries {
+		if l.entries[i].Pos == pos {
+			l.entries[i].Data[len(l.entries[i].Data)/2] ^= 1
+		}
+	}
+}

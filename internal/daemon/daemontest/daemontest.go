@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"sync"
 	"testing"
 	"time"
@@ -37,12 +38,15 @@ type Daemon struct {
 	mi *miclient.Client
 }
 
-// Start starts a daemon with [Config] and what more says. It is stopped at the
-// end of the test.
+// Dir is the line of a configuration that names the directory of the queue.
+func Dir(dir string) string { return fmt.Sprintf("modparam(\"queue\", \"dir\", '%s')\n", dir) }
+
+// Start starts a daemon with [Config] and what more says, and with its queue in a
+// directory of its own. It is stopped at the end of the test.
 func Start(t testing.TB, more string) *Daemon {
 	t.Helper()
 	log := new(Log)
-	d, err := daemon.New(daemon.Options{Config: Config + more, Version: "0.0.0", Stderr: log})
+	d, err := daemon.New(daemon.Options{Config: Config + Dir(t.TempDir()) + more, Version: "0.0.0", Stderr: log})
 	if err != nil {
 		t.Fatal(err)
 	}

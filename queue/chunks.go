@@ -1,0 +1,124 @@
+package queue
+
+import (
+	"log/slog"
+	"sync"
+
+	"github.com/evid/evid"
+)
+
+const (
+	// cacheBytes is how much of the event log is kept in memory for those that are
+	// behind, counted as it is on disk.
+	cacheBytes = 8 << 20
+	// readAhead is how many chunks are read at a time.
+	readAhead = 8
+)
+
+// chunks reads the event log. Those that read about the same place share what was
+// read: there is one cache for all lists.
+type chunks struct {
+	store Store
+	log   *slog.Logger
+
+	reading sync.Mutex // held while the store reads: who waits for it may find what it needs in the cache
+
+	mu     sync.Mutex
+	cached map[uint64]*cachedChunk // by position
+	oldest []uint64                // positions, in the order in which they came
+	bytes  int
+}
+
+// A cachedChunk is decoded when it is first needed.
+type cachedChunk struct {
+	entry  Entry
+	size   int
+	decode sync.Once
+	chunk  *chunk
+	err    error
+}
+
+func (c *cachedChunk) read() (*chunk, error) {
+	c.decode.Do(func() {
+		c.chunk, c.err = readChunk(c.entry)
+		c.entry.Data = nil
+	})
+	return c.chunk, c.err
+}
+
+// find returns the first events of a name from an ordinal on that are in the log from
+// one position up to another: as many as there is room for and as are in one chunk.
+// n is 0 if there are none. What is damaged is passed over.
+func (c *chunks) find(name string, ordinal, from, to uint64, events []*evid.Event) (at mark, n int, err error) {
+	for from < to {
+		next, err := c.at(from)
+		if err != nil || next == nil {
+			return mark{}, 0, err
+		}
+		from = next.entry.Pos + 1
+		chunk, err := next.read()
+		if err != nil {
+			c.log.Error("events lost: what the queue has on disk is damaged", "err", err)
+			continue
+		}
+		of := chunk.of(name)
+		if of == nil || of.ordinal+uint64(len(of.events)) <= ordinal || chunk.pos >= to {
+			continue
+		}
+		skipped := max(ordinal, of.ordinal) - of.ordinal
+		n = copy(events, of.events[skipped:])
+		return mark{of.ordinal + skipped, chunk.pos, events[0].ID}, n, nil
+	}
+	return mark{}, 0, nil
+}
+
+// at returns the first chunk at or after a position; nil: there is none.
+func (c *chunks) at(pos uint64) (*cachedChunk, error) {
+	if found := c.look(pos); found != nil {
+		return found, nil
+	}
+	c.reading.Lock()
+	defer c.reading.Unlock()
+	if found := c.look(pos); found != nil {
+		return found, nil
+	}
+	var entries [readAhead]Entry
+	n, err := c.store.Read(EventLog, pos, entries[:])
+	if err != nil || n == 0 {
+		return nil, err
+	}
+	return c.keep(entries[:n]), nil
+}
+
+func (c *chunks) look(pos uint64) *cachedChunk {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.cached[pos]
+}
+
+// keep puts entries into the cache and returns the first of them.
+func (c *chunks) keep(entries []Entry) (first *cachedChunk) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.cached == nil {
+		c.cached = make(map[uint64]*cachedChunk)
+	}
+	for _, entry := range entries {
+		kept := c.cached[entry.Pos]
+		if kept == nil {
+			kept = &cachedChunk{entry: entry, size: len(entry.Data)}
+			c.cached[entry.Pos] = kept
+			c.oldest = append(c.oldest, entry.Pos)
+			c.bytes += kept.size
+		}
+		if first == nil {
+			first = kept
+		}
+	}
+	for c.bytes > cacheBytes && len(c.oldest) > readAhead {
+		c.bytes -= c.cached[c.oldest[0]].size
+		delete(c.cached, c.oldest[0])
+		c.oldest = c.oldest[1:]
+	}
+	return first
+}

@@ -1,0 +1,295 @@
+package queue
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/evid/evid"
+)
+
+// What one chunk holds, at most; one event is always taken.
+const (
+	maxChunkEvents = 256
+	maxChunkBytes  = 128 << 10
+)
+
+// A committer writes events to the log, many at a time. While a group of raises is
+// being written those that come form the next one; the first of them writes it. A lone
+// raise waits for nobody.
+type committer struct {
+	mu      sync.Mutex
+	forming *group        // nil: there is none
+	busy    bool          // a group is being written
+	idle    chan struct{} // closed when no group is being written, while somebody waits for that
+
+	// Of who writes.
+	last  uint64  // position of the newest chunk
+	lists []*list // of the group
+	entry []byte
+}
+
+// A group are raises that are written together.
+type group struct {
+	raises []raising
+	size   int
+	full   chan struct{} // closed when it takes no more
+	lead   chan struct{} // its first raiser is to write it
+	done   chan struct{} // closed when it was written, or could not be
+}
+
+// A raising is one raise of a group.
+type raising struct {
+	event *evid.Event
+	list  *list
+	name  int // place of the list in the chunk
+	kept  bool
+	err   error
+}
+
+// commit writes an event to the log and hands it to its list. It reports whether
+// anybody was still subscribed.
+func (d *disk) commit(e *evid.Event, l *list) (kept bool, err error) {
+	g, at, leads := d.committer.join(e, l)
+	if at == 0 && !leads {
+		select {
+		case <-g.lead:
+			leads = true
+			d.committer.take(g)
+		case <-g.done:
+		}
+	}
+	if leads {
+		d.write(g)
+		close(g.done)
+		d.committer.next()
+	}
+	<-g.done
+	return g.raises[at].kept, g.raises[at].err
+}
+
+// join adds a raise to the group that is forming. It reports whether the raiser has to
+// write it at once.
+func (c *committer) join(e *evid.Event, l *list) (g *group, at int, leads bool) {
+	const perEvent = 64
+	size := e.Size() + perEvent
+	for {
+		c.mu.Lock()
+		g = c.forming
+		if g == nil {
+			g = &group{full: make(chan struct{}), lead: make(chan struct{}, 1), done: make(chan struct{})}
+			c.forming = g
+		}
+		if at = len(g.raises); at == 0 || at < maxChunkEvents && g.size+size <= maxChunkBytes {
+			g.raises = append(g.raises, raising{event: e, list: l})
+			g.size += size
+			if leads = !c.busy; leads {
+				c.busy = true
+				c.takeLocked(g)
+			}
+			c.mu.Unlock()
+			return g, at, leads
+		}
+		c.mu.Unlock()
+		<-g.full
+	}
+}
+
+func (c *committer) take(g *group) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.takeLocked(g)
+}
+
+// takeLocked lets no more raises into a group.
+func (c *committer) takeLocked(g *group) {
+	c.forming = nil
+	close(g.full)
+}
+
+// next has the next group written, if there is one.
+func (c *committer) next() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.forming != nil {
+		c.forming.lead <- struct{}{}
+		return
+	}
+	c.busy = false
+	if c.idle != nil {
+		close(c.idle)
+		c.idle = nil
+	}
+}
+
+// whenIdle returns a channel that is closed when nothing is being written.
+func (c *committer) whenIdle() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.idle == nil {
+		c.idle = make(chan struct{})
+	}
+	idle := c.idle
+	if !c.busy {
+		close(c.idle)
+		c.idle = nil
+	}
+	return idle
+}
+
+// write writes a group and hands its events to their lists.
+func (d *disk) write(g *group) {
+	c := &d.committer
+	for {
+		pos, err := d.store.Append(EventLog, c.last, d.frame(g))
+		if errors.Is(err, ErrMoved) {
+			// What was not confirmed before is there. The ordinals are other ones now.
+			if err = d.catchUp(err); err == nil {
+				continue
+			}
+		}
+		if err != nil {
+			d.fail(g, err)
+			return
+		}
+		c.last = pos
+		d.grown(len(c.entry))
+		d.logged.Add(uint64(len(g.raises)))
+		d.hand(g, pos)
+		return
+	}
+}
+
+// frame numbers the events of a group and makes an entry of them.
+func (d *disk) frame(g *group) []byte {
+	c := &d.committer
+	c.lists = c.lists[:0]
+	for i := range g.raises {
+		r := &g.raises[i]
+		if r.list.place >= len(c.lists) || c.lists[r.list.place] != r.list {
+			r.list.place = len(c.lists)
+			c.lists = append(c.lists, r.list)
+		}
+		r.name = r.list.place
+		r.event.ID = evid.ID{Epoch: d.queue.epoch, Seq: d.queue.seq.Add(1)}
+	}
+	first := g.raises[0].event
+	entry := appendChunkHeader(c.entry[:0], first.ID, d.logged.Load(), first.Time)
+	entry = appendChunkNames(entry, c.lists)
+	entry = appendChunkEvents(entry, g.raises, first.Time)
+	c.entry = seal(entry)
+	return c.entry
+}
+
+// hand hands the events of a group that was written to their lists.
+func (d *disk) hand(g *group, pos uint64) {
+	for at := 0; at < len(g.raises); {
+		at = g.raises[at].list.takeGroup(g.raises[at:], pos, at)
+	}
+	d.applied.Store(pos)
+}
+
+// takeGroup appends the raises up to the first that is for another list. It returns
+// how many there are before that one, with those before.
+func (l *list) takeGroup(raises []raising, pos uint64, before int) (next int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := range raises {
+		r := &raises[i]
+		if r.list != l {
+			break
+		}
+		next++
+		r.event.Shared = l.open > 1
+		r.kept = l.open > 0
+		l.committing--
+		l.appendLocked(entry{event: r.event, pos: pos, size: eventSize(r.event)})
+	}
+	l.changedLocked()
+	l.wakeLocked()
+	return before + next
+}
+
+// fail tells the raisers of a group that it was not written, or that nobody knows.
+func (d *disk) fail(g *group, err error) {
+	if errors.Is(err, ErrUnconfirmed) {
+		err = fmt.Errorf("%w: it may still be delivered", err)
+	}
+	for i := range g.raises {
+		g.raises[i].err = err
+		g.raises[i].list.failed()
+	}
+}
+
+// failed takes back that a raise is being written.
+func (l *list) failed() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.committing--
+	if l.sync > 0 {
+		l.unexpectLocked()
+	}
+}
+
+// catchUp hands chunks to their lists that are in the log and were not confirmed: it
+// has moved. It returns that error if there are none.
+func (d *disk) catchUp(moved error) error {
+	c := &d.committer
+	for before := c.last; ; {
+		var entries [readAhead]Entry
+		n, err := d.store.Read(EventLog, c.last+1, entries[:])
+		if err != nil {
+			return err
+		}
+		for _, entry := range entries[:n] {
+			d.takeEntry(entry)
+		}
+		if n > 0 {
+			continue
+		}
+		info, err := d.store.Info(EventLog)
+		switch {
+		case err != nil:
+			return err
+		case info.Last > c.last: // they were thrown away
+			c.last = info.Last
+		case c.last == before:
+			return moved
+		}
+		return nil
+	}
+}
+
+// takeEntry hands a chunk that is in the log to its lists. One that is damaged is
+// passed over: its events are lost.
+func (d *disk) takeEntry(entry Entry) {
+	d.committer.last = entry.Pos
+	d.applied.Store(entry.Pos)
+	chunk, err := readChunk(entry)
+	if err != nil {
+		d.log.Error("events lost: what the queue has on disk is damaged", "err", err)
+		return
+	}
+	d.logged.Store(chunk.before + uint64(chunk.events))
+	for i := range chunk.names {
+		name := &chunk.names[i]
+		d.queue.findOrMake(name.name).takeChunk(name, entry.Pos)
+	}
+}
+
+// takeChunk appends what a chunk has of the list's events, but for what the list has
+// had already.
+func (l *list) takeChunk(name *chunkName, pos uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i, e := range name.events {
+		ordinal := name.ordinal + uint64(i)
+		if ordinal < l.ring.tail {
+			continue
+		}
+		l.skipToLocked(ordinal)
+		l.appendLocked(entry{event: e, pos: pos, size: eventSize(e)})
+	}
+	l.changedLocked()
+	l.wakeLocked()
+}

@@ -1,0 +1,373 @@
+package queue
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/evid/evid"
+)
+
+const (
+	// saveInterval is how far apart saves are that nobody waits for: what was
+	// delivered since the last is delivered again after a crash.
+	saveInterval = 100 * time.Millisecond
+	// retryInterval is how far apart they are while the store takes nothing.
+	retryInterval = 500 * time.Millisecond
+	// trimInterval is how often the event log is trimmed.
+	trimInterval = time.Second
+	// minJournal is how large the state log may grow until all is written anew.
+	minJournal = 1 << 20
+)
+
+// A saver writes what becomes of subscribers to the state log, and dead letters to
+// theirs before that. One goroutine does, which the queue stops and waits for.
+type saver struct {
+	wake chan struct{}
+	stop chan struct{}
+	done chan struct{}
+
+	mu      sync.Mutex
+	changed []*list    // since the last save
+	urgent  *savedWait // who waits for the next save; nil: nobody
+
+	// Of the goroutine.
+	last       [Journals]uint64 // positions of the newest entries
+	save       uint64           // number of the last save
+	anew       bool             // the next save has all
+	checkpoint int              // bytes of the last that had all
+	journal    int              // bytes since then
+	err        error            // of the last save
+	applied    uint64           // what is in the event log up to there is in what was saved
+	saved      time.Time
+	trimmed    time.Time
+}
+
+// A savedWait is a save that somebody waits for.
+type savedWait struct {
+	done chan struct{}
+	err  error
+}
+
+func (s *saver) init() {
+	s.wake = make(chan struct{}, 1)
+	s.stop = make(chan struct{})
+	s.done = make(chan struct{})
+}
+
+// add notes that a list has changed.
+func (s *saver) add(l *list) {
+	s.mu.Lock()
+	s.changed = append(s.changed, l)
+	s.mu.Unlock()
+	s.poke()
+}
+
+func (s *saver) poke() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// sync waits until all that has changed up to now is saved.
+func (s *saver) sync() error {
+	s.mu.Lock()
+	if s.urgent == nil {
+		s.urgent = &savedWait{done: make(chan struct{})}
+	}
+	w := s.urgent
+	s.mu.Unlock()
+	s.poke()
+	select {
+	case <-w.done:
+		return w.err
+	case <-s.done:
+		return evid.ErrClosed
+	}
+}
+
+// take returns what has changed and who waits for it to be saved.
+func (s *saver) take() (changed []*list, urgent *savedWait) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	changed, urgent = s.changed, s.urgent
+	s.changed, s.urgent = nil, nil
+	return changed, urgent
+}
+
+// isUrgent reports whether somebody waits, and whether there is anything to save.
+func (s *saver) isUrgent() (urgent, changed bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.urgent != nil, s.urgent != nil || s.anew || len(s.changed) > 0
+}
+
+// run saves until it is stopped, and then once more.
+func (d *disk) run() {
+	s := &d.saver
+	defer close(s.done)
+	timer := time.NewTimer(trimInterval)
+	defer timer.Stop()
+	for {
+		select {
+		case <-s.wake:
+		case <-timer.C:
+		case <-s.stop:
+			d.saveNow()
+			return
+		}
+		timer.Reset(d.turn())
+	}
+}
+
+// turn does what is due, and returns when something is due next.
+func (d *disk) turn() time.Duration {
+	s := &d.saver
+	wait := saveInterval
+	if s.anew {
+		wait = retryInterval
+	}
+	urgent, changed := s.isUrgent()
+	if since := time.Since(s.saved); changed && (urgent || since >= wait) {
+		d.saveNow()
+	} else if changed {
+		return wait - since
+	}
+	d.unstick()
+	if d.crowded.Swap(false) || time.Since(s.trimmed) >= trimInterval {
+		d.trim()
+	}
+	return trimInterval
+}
+
+// saveNow saves what has changed, and tells who waits for it.
+func (d *disk) saveNow() {
+	s := &d.saver
+	changed, urgent := s.take()
+	err := d.saveChanged(changed)
+	s.saved = time.Now()
+	s.anew, s.err = err != nil, err
+	if urgent != nil {
+		urgent.err = err
+		close(urgent.done)
+	}
+}
+
+// saveChanged writes a save.
+func (d *disk) saveChanged(changed []*list) error {
+	s := &d.saver
+	s.save++
+	w := &stateWriter{save: s.save}
+	all := s.anew || s.journal > max(minJournal, 4*s.checkpoint)
+	m := meta{applied: d.applied.Load(), time: time.Now()} // before the lists: they have that, and maybe more
+	if all {
+		changed = d.queue.allLists()
+		w.add(func(dst []byte) []byte { return append(dst, byte(checkpointRecord)) })
+	}
+	for _, l := range changed {
+		l.save(w, all)
+	}
+	letters := d.queue.letters.unsavedNow(all)
+	w.numbers(lettersRecord, letters.removed)
+	d.describe(&m, letters)
+	w.add(func(dst []byte) []byte { return appendMeta(dst, &m) })
+	w.end()
+	if err := d.saveLetters(letters); err != nil {
+		return fmt.Errorf("save dead letters: %w", err)
+	}
+	if err := d.saveState(w, all); err != nil {
+		return fmt.Errorf("save subscribers: %w", err)
+	}
+	for _, l := range changed {
+		l.savedNeed = l.savingNeed
+	}
+	s.applied = m.applied
+	d.forgetLetters()
+	return nil
+}
+
+// describe fills in what is saved of the queue itself.
+func (d *disk) describe(m *meta, letters unsavedLetters) {
+	q := d.queue
+	m.epoch, m.seq = q.epoch, q.seq.Load()
+	m.lastLetter, m.replayed, m.purged = letters.last, letters.replayed, letters.purged
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	m.nextID = d.nextID
+}
+
+// saveLetters writes the dead letters that are new or have changed.
+func (d *disk) saveLetters(letters unsavedLetters) error {
+	for _, entry := range letters.entries {
+		pos, err := d.append(LetterLog, entry.data)
+		if err != nil {
+			return err
+		}
+		d.queue.letters.savedAt(entry, pos)
+	}
+	return nil
+}
+
+// saveState writes the entries of a save; if it has all, those before are thrown away.
+func (d *disk) saveState(w *stateWriter, all bool) error {
+	s := &d.saver
+	bytes := 0
+	first := uint64(0)
+	for _, entry := range w.entries {
+		pos, err := d.append(StateLog, entry)
+		if err != nil {
+			return err
+		}
+		if first == 0 {
+			first = pos
+		}
+		bytes += len(entry)
+	}
+	if !all {
+		s.journal += bytes
+		return nil
+	}
+	s.checkpoint, s.journal = bytes, 0
+	if err := d.store.Trim(StateLog, first); err != nil {
+		d.log.Debug("the state was not trimmed", "err", err) // the next that has all does it
+	}
+	return nil
+}
+
+// append adds an entry to a journal that only the saver writes. One that was not
+// confirmed and is there after all does no harm.
+func (d *disk) append(j Journal, entry []byte) (pos uint64, err error) {
+	last := &d.saver.last[j]
+	pos, err = d.store.Append(j, *last, entry)
+	if errors.Is(err, ErrMoved) {
+		info, infoErr := d.store.Info(j)
+		if infoErr != nil {
+			return 0, infoErr
+		}
+		*last = info.Last
+		pos, err = d.store.Append(j, *last, entry)
+	}
+	if err == nil {
+		*last = pos
+	}
+	return pos, err
+}
+
+// save writes what has changed of a list, or all.
+func (l *list) save(w *stateWriter, all bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	cursors := l.changedCursors
+	if all {
+		cursors = l.cursorsLocked()
+	}
+	for _, c := range cursors {
+		c.changed = false
+		if !c.ended {
+			state := c.stateLocked()
+			w.add(func(dst []byte) []byte { return appendCursorState(dst, &state) })
+		}
+	}
+	w.numbers(goneRecord, l.gone)
+	state := listState{l.name, l.ring.tail, l.retired}
+	w.add(func(dst []byte) []byte { return appendListState(dst, &state) })
+	l.savingNeed = l.lagsLocked(func(g *lag) {
+		w.add(func(dst []byte) []byte { return appendLag(dst, g) })
+	})
+	l.changed, l.changedCursors, l.gone = false, nil, nil
+}
+
+// lagsLocked calls each for the cursors that are not at the tail. It returns the
+// position of the first chunk that any of them needs.
+func (l *list) lagsLocked(each func(*lag)) (need uint64) {
+	need = math.MaxUint64
+	if l.atTail == len(l.cursors) {
+		return need
+	}
+	for _, c := range l.cursors {
+		if c.pos == nowhere || c.pos == l.ring.tail {
+			continue
+		}
+		g := lag{c.id, c.pos, c.ahead, c.chunkLocked()}
+		need = min(need, g.readAt)
+		each(&g)
+	}
+	return need
+}
+
+// chunkLocked is where the cursor's next event is in the event log, or before that.
+func (c *Cursor) chunkLocked() uint64 {
+	l := c.list
+	if c.pos >= l.ring.head {
+		return l.ring.at(c.pos).pos
+	}
+	at := l.marks.before(c.pos).pos
+	if c.extra != nil {
+		at = max(at, c.extra.readAt)
+	}
+	return at
+}
+
+func (l *list) cursorsLocked() []*Cursor {
+	cursors := make([]*Cursor, 0, len(l.cursors))
+	for _, c := range l.cursors {
+		cursors = append(cursors, c)
+	}
+	return cursors
+}
+
+func (c *Cursor) stateLocked() cursorState {
+	s := cursorState{
+		id: c.id, event: c.list.name, key: c.sub.Socket.Key(), text: c.sub.Socket.String(), open: c.open,
+		expire: c.sub.Expire, expires: c.sub.Expires, accepted: c.accepted, end: c.firstEndLocked(),
+	}
+	if e := c.extra; e != nil {
+		s.discarded, s.counts, s.later = e.discarded, e.counts, slices.Clone(e.later)
+	}
+	return s
+}
+
+// changedLocked notes that there is something to save of the list.
+func (l *list) changedLocked() {
+	if d := l.queue.disk; d != nil && !l.changed {
+		l.changed = true
+		d.saver.add(l)
+	}
+}
+
+// changedLocked notes that there is more to save of the cursor than its place.
+func (c *Cursor) changedLocked() {
+	l := c.list
+	if l.queue.disk == nil {
+		return
+	}
+	if !c.changed {
+		c.changed = true
+		l.changedCursors = append(l.changedCursors, c)
+	}
+	l.changedLocked()
+}
+
+// forgetLetters deletes entries of the letter log that have nothing any more.
+func (d *disk) forgetLetters() {
+	letters := &d.queue.letters
+	before, others := letters.deadEntries()
+	if before > 0 {
+		if err := d.store.Trim(LetterLog, before); err != nil {
+			d.log.Debug("the dead letters were not trimmed", "err", err)
+			return
+		}
+	}
+	for i, pos := range others {
+		if err := d.store.Delete(LetterLog, pos); err != nil {
+			d.log.Debug("a dead letter was not deleted", "err", err)
+			others = others[:i]
+			break
+		}
+	}
+	letters.forgotten(before, others)
+}

@@ -1,0 +1,151 @@
+package queue
+
+import (
+	"math"
+	"sort"
+	"time"
+)
+
+// setLimits says how large the event log may be. What is free is measured once: a limit
+// that changes by itself could not be explained.
+func (d *disk) setLimits(info JournalInfo) {
+	d.bytes.Store(int64(info.Bytes))
+	d.maxBytes = math.MaxInt64
+	if p := d.queue.params; p.MaxBytes > 0 {
+		d.maxBytes = int64(p.MaxBytes)
+	} else if free, known := d.store.Free(); known {
+		d.maxBytes = int64((free + info.Bytes) / 4 * 3)
+	}
+}
+
+// grown counts what was written to the event log, and has it trimmed if it is too large.
+func (d *disk) grown(bytes int) {
+	if d.bytes.Add(int64(bytes)) > d.maxBytes && !d.crowded.Swap(true) {
+		d.saver.poke()
+	}
+}
+
+// trim throws away what nobody needs any more of the event log, and what is beyond its
+// limits.
+func (d *disk) trim() {
+	d.saver.trimmed = time.Now()
+	if d.store.Health() != nil {
+		return
+	}
+	info, err := d.store.Info(EventLog)
+	if err == nil && info.First <= info.Last {
+		err = d.trimTo(&info)
+	}
+	if err != nil {
+		d.log.Debug("the event log was not trimmed", "err", err) // it is tried again
+		return
+	}
+	d.bytes.Store(int64(info.Bytes))
+}
+
+// trimTo trims the event log, of which info says what it has, and then what is left.
+func (d *disk) trimTo(info *JournalInfo) error {
+	before := d.needed(info)
+	limited, why, err := d.limit(info)
+	if err != nil {
+		return err
+	}
+	if limited > before {
+		if d.queue.params.OnFull == Reject && why != tooOld {
+			d.full.Store(true)
+		} else {
+			d.log.Warn("events dropped from the log, also for subscribers that have not had them", "because", why,
+				"chunks", limited-info.First)
+			before = limited
+		}
+	} else {
+		d.full.Store(false)
+	}
+	if before <= info.First {
+		return nil
+	}
+	if err := d.store.Trim(EventLog, before); err != nil {
+		return err
+	}
+	for _, l := range d.queue.allLists() {
+		l.trimMarks(before)
+	}
+	*info, err = d.store.Info(EventLog)
+	return err
+}
+
+// needed is the first chunk that a subscriber needs, or would after a crash.
+func (d *disk) needed(info *JournalInfo) uint64 {
+	need := d.saver.applied + 1
+	for _, l := range d.queue.allLists() {
+		need = min(need, l.savedNeed)
+	}
+	return max(need, info.First)
+}
+
+func (l *list) trimMarks(before uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.marks.trim(before)
+}
+
+// Why the event log is trimmed although events are needed.
+const (
+	tooOld   = "they are older than max_age"
+	tooMany  = "there are more than max_events"
+	tooLarge = "the log is larger than max_bytes"
+)
+
+// limit returns the chunk with which the log has to begin so that it is within its
+// limits.
+func (d *disk) limit(info *JournalInfo) (first uint64, why string, err error) {
+	p := &d.queue.params
+	first = info.First
+	if p.MaxAge > 0 && time.Since(info.Oldest) > p.MaxAge {
+		first, err = d.firstChunk(info, func(c *chunk) bool { return time.Since(c.time) <= p.MaxAge })
+		why = tooOld
+	}
+	if err == nil && info.Bytes > uint64(d.maxBytes) {
+		// An eighth more than needed, so that this is not done for each event.
+		excess := float64(info.Bytes) - float64(d.maxBytes)/8*7
+		if at := info.First + uint64(math.Ceil(excess/float64(info.Bytes)*float64(info.Last+1-info.First))); at > first {
+			first, why = at, tooLarge
+		}
+	}
+	if err == nil && p.MaxEvents > 0 {
+		logged := d.logged.Load()
+		var at uint64
+		at, err = d.firstChunk(info, func(c *chunk) bool { return logged-c.before <= uint64(p.MaxEvents) })
+		if err == nil && at > first {
+			first, why = at, tooMany
+		}
+	}
+	return first, why, err
+}
+
+// firstChunk returns the first chunk of which that is true; it is of all after it.
+func (d *disk) firstChunk(info *JournalInfo, is func(*chunk) bool) (pos uint64, err error) {
+	n := sort.Search(int(info.Last+1-info.First), func(i int) bool {
+		header, e := d.header(info.First + uint64(i))
+		if e != nil {
+			err = e
+		}
+		return header == nil || is(header)
+	})
+	return info.First + uint64(n), err
+}
+
+// header reads the first chunk at or after a position, without its events; nil: there is
+// none, or it is damaged.
+func (d *disk) header(pos uint64) (*chunk, error) {
+	var entries [1]Entry
+	n, err := d.store.Read(EventLog, pos, entries[:])
+	if err != nil || n == 0 {
+		return nil, err
+	}
+	c, err := readChunkHeader(entries[0])
+	if err != nil {
+		return nil, nil //nolint:nilerr // who reads it tells that it is damaged
+	}
+	return c, nil
+}
