@@ -31,7 +31,8 @@ type chunks struct {
 
 // A cachedChunk is decoded when it is first needed.
 type cachedChunk struct {
-	entry  Entry
+	entry  Entry // until it is decoded
+	pos    uint64
 	size   int
 	decode sync.Once
 	chunk  *chunk
@@ -41,28 +42,28 @@ type cachedChunk struct {
 func (c *cachedChunk) read() (*chunk, error) {
 	c.decode.Do(func() {
 		c.chunk, c.err = readChunk(c.entry)
-		c.entry.Data = nil
+		c.entry = Entry{}
 	})
 	return c.chunk, c.err
 }
 
 // find returns the first events of a name from an ordinal on that are in the log from
-// one position up to another: as many as there is room for and as are in one chunk.
+// one position to another, with both: as many as there is room for and as are in one chunk.
 // n is 0 if there are none. What is damaged is passed over.
 func (c *chunks) find(name string, ordinal, from, to uint64, events []*evid.Event) (at mark, n int, err error) {
-	for from < to {
+	for from <= to {
 		next, err := c.at(from)
-		if err != nil || next == nil {
+		if err != nil || next == nil || next.pos > to {
 			return mark{}, 0, err
 		}
-		from = next.entry.Pos + 1
+		from = next.pos + 1
 		chunk, err := next.read()
 		if err != nil {
 			c.log.Error("events lost: what the queue has on disk is damaged", "err", err)
 			continue
 		}
 		of := chunk.of(name)
-		if of == nil || of.ordinal+uint64(len(of.events)) <= ordinal || chunk.pos >= to {
+		if of == nil || of.ordinal+uint64(len(of.events)) <= ordinal {
 			continue
 		}
 		skipped := max(ordinal, of.ordinal) - of.ordinal
@@ -106,7 +107,7 @@ func (c *chunks) keep(entries []Entry) (first *cachedChunk) {
 	for _, entry := range entries {
 		kept := c.cached[entry.Pos]
 		if kept == nil {
-			kept = &cachedChunk{entry: entry, size: len(entry.Data)}
+			kept = &cachedChunk{entry: entry, pos: entry.Pos, size: len(entry.Data)}
 			c.cached[entry.Pos] = kept
 			c.oldest = append(c.oldest, entry.Pos)
 			c.bytes += kept.size

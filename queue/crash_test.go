@@ -79,6 +79,8 @@ type crashTest struct {
 	inOrder bool           // nothing is delivered before what was raised before it
 	memory  int            // events of a list that are in memory; 0: as many as always
 	faults  bool           // the store fails now and then
+	wait    int            // appends until there is one; 0: there is none
+	fault   storetest.Fault
 }
 
 // A crashSub is what a subscriber has to get.
@@ -162,22 +164,53 @@ func (c *crashTest) unsubscribe(s *crashSub, why evid.Close) {
 	}
 }
 
-func (c *crashTest) raise(event string) {
-	c.raised++
-	kept, err := c.queue.Accept(c.Context(), &evid.Event{Name: event, Params: []evid.Param{evid.Int("n", c.raised), evid.String("", "text")}})
+// raise raises events at once: all but the first share a chunk.
+func (c *crashTest) raise(event string, times int) {
+	events := make([]*evid.Event, times)
+	kept, errs := make([]bool, times), make([]error, times)
+	held := make(chan struct{})
+	c.holdAppends(held)
+	for i := range times {
+		c.raised++
+		events[i] = &evid.Event{Name: event, Params: []evid.Param{evid.Int("n", c.raised), evid.String("", "text")}}
+		go func() { kept[i], errs[i] = c.queue.Accept(c.Context(), events[i]) }()
+		synctest.Wait()
+	}
+	close(held)
+	synctest.Wait()
+	for i, e := range events {
+		c.raisedOne(e, kept[i], errs[i])
+	}
+}
+
+// holdAppends lets no event be written until the channel is closed.
+func (c *crashTest) holdAppends(until chan struct{}) {
+	c.store.OnAppend(func(j queue.Journal, _ uint64, _ []byte) storetest.Fault {
+		if j == queue.EventLog {
+			<-until
+		}
+		if c.wait--; c.wait == 0 {
+			return c.fault
+		}
+		return storetest.None
+	})
+}
+
+func (c *crashTest) raisedOne(e *evid.Event, kept bool, err error) {
 	unconfirmed := errors.Is(err, queue.ErrUnconfirmed)
 	if err != nil && !unconfirmed && !errors.Is(err, queue.ErrUnhealthy) {
 		c.Fatal(err)
 	}
 	open := false
-	c.maybe[c.raised] = unconfirmed
+	n := e.Params[0].Int
+	c.maybe[n] = unconfirmed
 	for _, s := range c.subs {
-		if s.event != event || !s.open {
+		if s.event != e.Name || !s.open {
 			continue
 		}
 		open = true
 		if err == nil {
-			s.wants = append(s.wants, c.raised)
+			s.wants = append(s.wants, n)
 		}
 	}
 	if kept != open && err == nil || kept && err != nil {
@@ -185,19 +218,8 @@ func (c *crashTest) raise(event string) {
 	}
 }
 
-// fault makes one of the next writes fail, or ends that.
-func (c *crashTest) fault() {
-	fault := [...]storetest.Fault{storetest.Kept, storetest.Lost}[c.rand.IntN(2)]
-	wait := c.rand.IntN(10)
-	c.store.OnAppend(func(queue.Journal, uint64, []byte) storetest.Fault {
-		if wait--; wait == 0 {
-			return fault
-		}
-		return storetest.None
-	})
-}
-
 func (c *crashTest) heal() {
+	c.wait = 0
 	c.store.OnAppend(nil)
 	c.store.Heal()
 }
@@ -276,7 +298,7 @@ func (c *crashTest) step() {
 		s = c.subs[subs[c.rand.IntN(len(subs))]]
 	}
 	if c.faults && c.rand.IntN(20) == 0 {
-		c.fault()
+		c.wait, c.fault = 1+c.rand.IntN(5), [...]storetest.Fault{storetest.Kept, storetest.Lost}[c.rand.IntN(2)]
 	} else if c.faults && c.rand.IntN(4) == 0 {
 		c.heal()
 	}
@@ -288,9 +310,7 @@ func (c *crashTest) step() {
 	case n < 7 && s != nil:
 		c.unsubscribe(s, evid.Expired)
 	case n < 60:
-		for range 1 + c.rand.IntN(20) {
-			c.raise(event)
-		}
+		c.raise(event, 1+c.rand.IntN(20))
 	case n < 92 && s != nil:
 		c.deliver(s)
 	case n < 96:

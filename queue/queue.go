@@ -344,7 +344,7 @@ func (q *Queue) close(event, key string, why evid.Close) (mustSave bool) {
 	defer l.mu.Unlock()
 	c := l.cursors[key]
 	if c == nil {
-		return false
+		return len(l.gone) > 0 // it may be one of these
 	}
 	if !c.open && why == evid.Expired {
 		return false // it is so already
