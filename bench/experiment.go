@@ -24,6 +24,7 @@ type sample struct {
 type limit struct {
 	ratio  float64 // to the reference, at least
 	peer   float64 // to the C module's loop, at least
+	least  float64 // in the row's unit
 	most   float64 // in the row's unit
 	allocs float64 // per event, at most
 }

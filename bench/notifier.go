@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"github.com/evid/evid"
 	"github.com/evid/evid/delivery"
 	"github.com/evid/evid/queue"
+	"github.com/evid/evid/queue/jetstream"
 	"github.com/evid/evid/transport/xmlrpc"
 )
 
@@ -20,19 +22,28 @@ const single = ";multicall=0"
 type notifier struct {
 	engine *delivery.Engine
 	queue  *queue.Queue
+	store  queue.Store // nil: the queue is in memory
 	events *evid.Interface
 }
 
-// newNotifier returns a notifier whose lists hold maxEvents. With wrap it has the
-// transports that wrap makes of the real ones. It is to be closed.
-func newNotifier(maxEvents int, wrap func(evid.Transport) evid.Transport) (*notifier, error) {
+// newTransports returns the transports of module event_xmlrpc.
+func newTransports() ([]evid.Transport, error) {
 	params := xmlrpc.DefaultParams()
 	params.UseStructParam = true
 	transports, err := xmlrpc.New(params)
 	if err != nil {
 		return nil, fmt.Errorf("make transports: %w", err)
 	}
-	schemes := transports.Schemes()
+	return transports.Schemes(), nil
+}
+
+// newNotifier returns a notifier whose lists hold maxEvents. With wrap it has the
+// transports that wrap makes of the real ones. It is to be closed.
+func newNotifier(maxEvents int, wrap func(evid.Transport) evid.Transport) (*notifier, error) {
+	schemes, err := newTransports()
+	if err != nil {
+		return nil, err
+	}
 	if wrap != nil {
 		for i, t := range schemes {
 			schemes[i] = wrap(t)
@@ -43,19 +54,47 @@ func newNotifier(maxEvents int, wrap func(evid.Transport) evid.Transport) (*noti
 
 // assemble puts a notifier together that has these transports.
 func assemble(maxEvents int, transports []evid.Transport) *notifier {
-	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
 	params := queue.DefaultParams()
 	params.MaxEvents = maxEvents
 	params.MaxBytes = 1 << 30
-	engine := delivery.New(delivery.Options{Log: log})
+	engine := delivery.New(delivery.Options{Log: errorLog()})
 	kept := queue.New(params, engine)
 	events := evid.New(evid.Options{Keeper: kept, Transports: transports, AutoRegister: true})
 	return &notifier{engine: engine, queue: kept, events: events}
 }
 
+func errorLog() *slog.Logger {
+	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
+}
+
+// onDisk puts a notifier together whose queue is in a directory, with each entry synced.
+func onDisk(dir string, transports []evid.Transport) (*notifier, error) {
+	store, err := openStore(dir)
+	if err != nil {
+		return nil, err
+	}
+	engine := delivery.New(delivery.Options{Log: errorLog()})
+	kept, err := queue.Open(queue.DefaultParams(), engine, store, errorLog())
+	if err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	events := evid.New(evid.Options{Keeper: kept, Transports: transports, AutoRegister: true})
+	return &notifier{engine: engine, queue: kept, store: store, events: events}, nil
+}
+
+func openStore(dir string) (*jetstream.Store, error) {
+	params := jetstream.DefaultParams()
+	params.Dir = dir
+	return jetstream.Open(params, errorLog())
+}
+
 func (n *notifier) close() {
 	n.events.Close()
 	n.engine.Close()
+	if n.store != nil {
+		n.queue.Close()
+		n.store.Close()
+	}
 }
 
 // A group is subscribers of one event, each on a port of its own.

@@ -29,7 +29,7 @@ func standardExperiments() []*experiment {
 		eightBareLoops(),
 		latencies(),
 		isolation(),
-	}, costExperiments()...)
+	}, append(costExperiments(), diskExperiments()...)...)
 }
 
 // oneInFlight is one subscriber who gets one event per call.

@@ -139,6 +139,9 @@ func (r *row) limitText() string {
 	if l := r.limit; l.peer > 0 {
 		add(r.peer().median < l.peer, "≥ %s x peer", l.peer)
 	}
+	if l := r.limit; l.least > 0 {
+		add(r.value() < l.least, "≥ %s "+r.unit, l.least)
+	}
 	if l := r.limit; l.most > 0 {
 		add(r.value() > l.most, "≤ %s "+r.unit, l.most)
 	}

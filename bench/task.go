@@ -20,6 +20,7 @@ type task struct {
 	Events int           // raised before the clock starts
 	Hold   int           // process that stands still until then
 	Bad    int           // groups at the end whose subscribers take nothing
+	Dir    string        // of the queue; empty: it is in memory
 }
 
 // A result is what came of a task, as far as it applies.
@@ -39,6 +40,9 @@ type result struct {
 	Rested   float64       // bytes per subscriber that was called once
 
 	Raises map[string]raiseCost // by what is subscribed
+
+	Bytes float64       // written about subscribers, per second
+	Start time.Duration // until all are subscribed again
 }
 
 // runTask does what the text of a task says, and prints its result as one line of JSON.
@@ -56,6 +60,12 @@ func runTask(text string) error {
 		"slow":    slow,
 		"idle":    idle,
 		"raise":   raiseCosts,
+		"publish": publish,
+		"accept":  accept,
+		"hand":    handToMany,
+		"beside":  besideIdle,
+		"restart": restart,
+		"away":    away,
 	}[t.Kind]
 	if run == nil {
 		return fmt.Errorf("read task: unknown kind %q", t.Kind)
@@ -72,7 +82,7 @@ func runTask(text string) error {
 
 // prepare returns a notifier with all groups of the task subscribed.
 func (t task) prepare(maxEvents int, wrap func(evid.Transport) evid.Transport) (*notifier, error) {
-	n, err := newNotifier(maxEvents, wrap)
+	n, err := t.notifier(maxEvents, wrap)
 	if err != nil {
 		return nil, err
 	}
@@ -83,6 +93,17 @@ func (t task) prepare(maxEvents int, wrap func(evid.Transport) evid.Transport) (
 		}
 	}
 	return n, nil
+}
+
+func (t task) notifier(maxEvents int, wrap func(evid.Transport) evid.Transport) (*notifier, error) {
+	if t.Dir == "" {
+		return newNotifier(maxEvents, wrap)
+	}
+	transports, err := newTransports()
+	if err != nil {
+		return nil, err
+	}
+	return onDisk(t.Dir, transports)
 }
 
 // finish waits until nothing waits for the healthy groups, and fills in what became of

@@ -3,7 +3,9 @@ package queue
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
+	"time"
 
 	"github.com/evid/evid"
 )
@@ -14,14 +16,24 @@ const (
 	maxChunkBytes  = 128 << 10
 )
 
+const (
+	// gatherTime is how long a group that could be written waits for the raisers of the
+	// group before, and gatherPause how long for the next one of them.
+	gatherTime  = 200 * time.Microsecond
+	gatherPause = 30 * time.Microsecond
+	// manyRaises is how many there are in a group that is waited for.
+	manyRaises = 16
+)
+
 // A committer writes events to the log, many at a time. While a group of raises is
 // being written those that come form the next one; the first of them writes it. A lone
 // raise waits for nobody.
 type committer struct {
-	mu      sync.Mutex
-	forming *group        // nil: there is none
-	busy    bool          // a group is being written
-	idle    chan struct{} // closed when no group is being written, while somebody waits for that
+	mu       sync.Mutex
+	forming  *group        // nil: there is none
+	busy     bool          // a group is being written
+	expected int           // raises in the next group
+	idle     chan struct{} // closed when no group is being written, while somebody waits for that
 
 	// Of who writes.
 	last  uint64  // position of the newest chunk
@@ -55,14 +67,14 @@ func (d *disk) commit(e *evid.Event, l *list) (kept bool, err error) {
 		select {
 		case <-g.lead:
 			leads = true
-			d.committer.take(g)
+			d.committer.gather(g)
 		case <-g.done:
 		}
 	}
 	if leads {
 		d.write(g)
 		close(g.done)
-		d.committer.next()
+		d.committer.next(len(g.raises))
 	}
 	<-g.done
 	return g.raises[at].kept, g.raises[at].err
@@ -95,10 +107,28 @@ func (c *committer) join(e *evid.Event, l *list) (g *group, at int, leads bool) 
 	}
 }
 
-func (c *committer) take(g *group) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.takeLocked(g)
+// gather lets no more raises into a group, once those have joined that are about to:
+// the raisers of the group before were just woken. Else they would take the processors
+// from the store while it writes this one.
+func (c *committer) gather(g *group) {
+	began := time.Now()
+	last := began // that one joined
+	for joined := 0; ; {
+		c.mu.Lock()
+		now := time.Now()
+		if n := len(g.raises); n > joined {
+			joined, last = n, now
+		}
+		if c.forming != g || joined >= c.expected || now.Sub(began) > gatherTime || now.Sub(last) > gatherPause {
+			break
+		}
+		c.mu.Unlock()
+		runtime.Gosched()
+	}
+	if c.forming == g {
+		c.takeLocked(g)
+	}
+	c.mu.Unlock()
 }
 
 // takeLocked lets no more raises into a group.
@@ -107,11 +137,15 @@ func (c *committer) takeLocked(g *group) {
 	close(g.full)
 }
 
-// next has the next group written, if there is one.
-func (c *committer) next() {
+// next has the next group written, if there is one, after one of so many raises.
+func (c *committer) next(written int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.forming != nil {
+		c.expected = len(c.forming.raises)
+		if written >= manyRaises {
+			c.expected = min(c.expected+written, maxChunkEvents)
+		}
 		c.forming.lead <- struct{}{}
 		return
 	}

@@ -34,7 +34,7 @@ var imports = map[string][]string{
 		"transport/xmlrpc",
 	},
 	"internal/daemon/daemontest": {"", "internal/daemon", "internal/miclient"},
-	"bench":                      {"", "delivery", "queue", "transport/xmlrpc", "xmlrpc"},
+	"bench":                      {"", "delivery", "queue", "queue/jetstream", "transport/xmlrpc", "xmlrpc"},
 	"cmd/evid": {
 		"", "internal/daemon", "internal/miclient", "internal/receiver", "mi", "queue/jetstream", "script",
 	},
