@@ -1,8 +1,10 @@
 package queue
 
 import (
+	"errors"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/evid/evid"
 )
@@ -13,7 +15,12 @@ const (
 	cacheBytes = 8 << 20
 	// readAhead is how many chunks are read at a time.
 	readAhead = 8
+	// readers is how many read at a time, and readPatience how long one more waits.
+	readers      = 2
+	readPatience = 200 * time.Millisecond
 )
+
+var errSlowDisk = errors.New("the disk is slow: others read from it")
 
 // chunks reads the event log. Those that read about the same place share what was
 // read: there is one cache for all lists.
@@ -21,7 +28,7 @@ type chunks struct {
 	store Store
 	log   *slog.Logger
 
-	reading sync.Mutex // held while the store reads: who waits for it may find what it needs in the cache
+	reading chan struct{} // holds one for each that reads: who waits may then find what it needs in the cache
 
 	mu     sync.Mutex
 	cached map[uint64]*cachedChunk // by position
@@ -78,8 +85,10 @@ func (c *chunks) at(pos uint64) (*cachedChunk, error) {
 	if found := c.look(pos); found != nil {
 		return found, nil
 	}
-	c.reading.Lock()
-	defer c.reading.Unlock()
+	if err := c.begin(); err != nil {
+		return nil, err
+	}
+	defer func() { <-c.reading }()
 	if found := c.look(pos); found != nil {
 		return found, nil
 	}
@@ -89,6 +98,24 @@ func (c *chunks) at(pos uint64) (*cachedChunk, error) {
 		return nil, err
 	}
 	return c.keep(entries[:n]), nil
+}
+
+// begin waits until this one may read. It does not wait long: a disk that hangs must not
+// hold up many workers, who have others to serve.
+func (c *chunks) begin() error {
+	select {
+	case c.reading <- struct{}{}:
+		return nil
+	default:
+	}
+	timer := time.NewTimer(readPatience)
+	defer timer.Stop()
+	select {
+	case c.reading <- struct{}{}:
+		return nil
+	case <-timer.C:
+		return errSlowDisk
+	}
 }
 
 func (c *chunks) look(pos uint64) *cachedChunk {

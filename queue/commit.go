@@ -247,7 +247,7 @@ func (l *list) takeGroup(raises []raising, pos uint64, before int) (next int) {
 // fail tells the raisers of a group that it was not written, or that nobody knows.
 func (d *disk) fail(g *group, err error) {
 	if errors.Is(err, ErrUnconfirmed) {
-		err = fmt.Errorf("%w: it may still be delivered", err)
+		err = fmt.Errorf("%w: it may still be delivered: %w", ErrUnconfirmed, err)
 	}
 	for i := range g.raises {
 		g.raises[i].err = err

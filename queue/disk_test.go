@@ -478,3 +478,46 @@ func TestSyncOnDisk(t *testing.T) {
 		r.stop()
 	})
 }
+
+// A disk that hangs holds up few of those that read.
+func TestReadersDoNotWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newDiskRig(t)
+		r.start()
+		r.LimitMemory(10)
+		const subscribers = 10
+		for i := range subscribers {
+			r.subscribe(fmt.Sprintf("x:%d", i), evid.Never)
+		}
+		r.raise(500)
+		r.store.OnRead(func(queue.Journal, uint64) error {
+			time.Sleep(5 * time.Second)
+			return errors.New("no answer")
+		})
+		returned := make(chan time.Duration, subscribers)
+		began := time.Now()
+		for i := range subscribers {
+			go func() {
+				r.take(fmt.Sprintf("x:%d", i), queue.Delivered)
+				returned <- time.Since(began)
+			}()
+		}
+		late := 0
+		for range subscribers {
+			if <-returned > time.Second {
+				late++
+			}
+		}
+		if late != 2 {
+			t.Errorf("%d were held up, want 2", late)
+		}
+		r.store.OnRead(nil)
+		saved()
+		for i := range subscribers {
+			if ids, lost := r.take(fmt.Sprintf("x:%d", i), queue.Delivered); len(ids) != 500 || lost.Count > 0 {
+				t.Errorf("%d: taken %d, lost %d", i, len(ids), lost.Count)
+			}
+		}
+		r.stop()
+	})
+}

@@ -17,7 +17,7 @@ import (
 func Open(params Params, deliverer Deliverer, store Store, log *slog.Logger) (*Queue, error) {
 	q := New(params, deliverer)
 	q.memory = standardMemory()
-	d := &disk{queue: q, store: store, log: log, chunks: chunks{store: store, log: log}}
+	d := &disk{queue: q, store: store, log: log, chunks: chunks{store: store, log: log, reading: make(chan struct{}, readers)}}
 	q.disk = d
 	q.letters.log = &letterLog{entries: make(map[uint64]*letterEntry)}
 	d.saver.init()
