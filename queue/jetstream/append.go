@@ -233,7 +233,7 @@ func (s *Store) moved(l *link, j queue.Journal, last uint64, p published) (uint6
 
 // idAt is the id of the entry at a position; empty: there is none.
 func (l *link) idAt(j queue.Journal, pos uint64) (string, error) {
-	a, err := l.call("STREAM.MSG.GET."+l.stream(j), server.JSApiMsgGetRequest{Seq: pos})
+	a, err := l.call(l.read[j], "STREAM.MSG.GET."+l.stream(j), server.JSApiMsgGetRequest{Seq: pos})
 	if isAPIError(err, server.JSNoMessageFoundErr) {
 		return "", nil
 	}

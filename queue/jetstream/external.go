@@ -149,7 +149,7 @@ func (s *Store) healExternal() error {
 	if err != nil {
 		return err
 	}
-	if !l.write.IsConnected() || !l.read.IsConnected() {
+	if !l.write.IsConnected() {
 		return errors.New("there is no connection to NATS")
 	}
 	for j, a := range l.appenders {

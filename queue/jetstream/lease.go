@@ -98,9 +98,9 @@ func (l *link) watch(has *owner, seq uint64) (uint64, error) {
 
 // leaseOwner is who has the lease, nil: nobody, and the position that says so.
 func (l *link) leaseOwner() (*owner, uint64, error) {
-	a, err := l.call("STREAM.MSG.GET."+l.aliveStream(), server.JSApiMsgGetRequest{LastFor: l.aliveSubject()})
+	a, err := l.call(l.write, "STREAM.MSG.GET."+l.aliveStream(), server.JSApiMsgGetRequest{LastFor: l.aliveSubject()})
 	if isAPIError(err, server.JSNoMessageFoundErr) {
-		if a, err = l.call("STREAM.INFO."+l.aliveStream(), struct{}{}); err != nil {
+		if a, err = l.call(l.write, "STREAM.INFO."+l.aliveStream(), struct{}{}); err != nil {
 			return nil, 0, err
 		}
 		return nil, a.State.LastSeq, nil
@@ -130,7 +130,7 @@ func (l *link) publishAlive(body any, last *uint64, patience time.Duration) (uin
 		m.Header = nats.Header{nats.ExpectedLastSeqHdr: []string{strconv.FormatUint(*last, 10)}}
 	}
 	var seq uint64
-	err = l.insist(time.Now().Add(patience), m, func(reply *nats.Msg) (err error) {
+	err = l.insist(l.write, time.Now().Add(patience), m, func(reply *nats.Msg) (err error) {
 		seq, err = parseAck(reply)
 		return err
 	})

@@ -19,14 +19,16 @@ const (
 	retryPause = 50 * time.Millisecond
 )
 
-// A link is how a server is reached. Reads have a connection of their own: the server
-// answers them in the order that they come, and would make an append wait behind them.
+// A link is how a server is reached. Appends have a connection of their own: the server
+// answers all else in the order that it comes, and an append would wait behind it. On a
+// disk that hangs, whatever asks for a journal that is being written holds up its
+// connection: the others have theirs.
 type link struct {
 	names
 	replicas  int
 	server    *embedded // nil: external
 	write     *nats.Conn
-	read      *nats.Conn
+	read      [queue.Journals]*nats.Conn
 	appenders [queue.Journals]*appender
 	patience  time.Duration
 }
@@ -38,9 +40,11 @@ func newLink(n names, run string, patience time.Duration, connect func() (*nats.
 	if l.write, err = connect(); err != nil {
 		return nil, err
 	}
-	if l.read, err = connect(); err != nil {
-		l.write.Close()
-		return nil, err
+	for j := range l.read {
+		if l.read[j], err = connect(); err != nil {
+			l.close()
+			return nil, err
+		}
 	}
 	for j := range l.appenders {
 		if l.appenders[j], err = newAppender(l.write, n, queue.Journal(j), run); err != nil {
@@ -53,7 +57,11 @@ func newLink(n names, run string, patience time.Duration, connect func() (*nats.
 
 func (l *link) close() {
 	l.write.Close()
-	l.read.Close()
+	for _, conn := range l.read {
+		if conn != nil {
+			conn.Close()
+		}
+	}
 }
 
 // An answer is what the JetStream API answers, as far as it is of interest here.
@@ -79,18 +87,18 @@ func isAPIError(err error, code server.ErrorIdentifier) bool {
 }
 
 // call asks the API of the server, and gives it the link's patience.
-func (l *link) call(what string, request any) (*answer, error) {
-	return l.callUntil(time.Now().Add(l.patience), what, request)
+func (l *link) call(conn *nats.Conn, what string, request any) (*answer, error) {
+	return l.callUntil(conn, time.Now().Add(l.patience), what, request)
 }
 
 // callUntil may ask more than once: nothing is asked this way that does harm then.
-func (l *link) callUntil(deadline time.Time, what string, request any) (*answer, error) {
+func (l *link) callUntil(conn *nats.Conn, deadline time.Time, what string, request any) (*answer, error) {
 	data, err := json.Marshal(request)
 	if err != nil {
 		return nil, err
 	}
 	a := new(answer)
-	err = l.insist(deadline, &nats.Msg{Subject: "$JS.API." + what, Data: data}, func(reply *nats.Msg) error {
+	err = l.insist(conn, deadline, &nats.Msg{Subject: "$JS.API." + what, Data: data}, func(reply *nats.Msg) error {
 		*a = answer{}
 		if err := json.Unmarshal(reply.Data, a); err != nil {
 			return fmt.Errorf("read the answer to %s: %w", what, err)
@@ -108,14 +116,14 @@ func (l *link) callUntil(deadline time.Time, what string, request any) (*answer,
 
 // insist sends a request and has its reply read, again if no server is in charge at the
 // moment, as when its leader was lost.
-func (l *link) insist(deadline time.Time, m *nats.Msg, read func(reply *nats.Msg) error) error {
+func (l *link) insist(conn *nats.Conn, deadline time.Time, m *nats.Msg, read func(reply *nats.Msg) error) error {
 	for {
 		patience := time.Until(deadline)
 		if l.server == nil {
 			// A request that a dying server took is lost.
 			patience = min(patience, askAgain)
 		}
-		reply, err := l.write.RequestMsg(m, max(patience, time.Millisecond))
+		reply, err := conn.RequestMsg(m, max(patience, time.Millisecond))
 		if err == nil {
 			err = read(reply)
 		}

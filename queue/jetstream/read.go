@@ -31,27 +31,33 @@ func (s *Store) Read(j queue.Journal, from uint64, entries []queue.Entry) (int, 
 		return 0, nil
 	}
 	deadline := time.Now().Add(s.patience)
-	n, err := s.read(j, max(from, 1), entries, deadline)
-	if err != nil {
-		return 0, fmt.Errorf("read %s from %d: %w", j, from, err)
-	}
-	return n, nil
-}
-
-func (s *Store) read(j queue.Journal, from uint64, entries []queue.Entry, deadline time.Time) (int, error) {
-	timer := time.NewTimer(time.Until(deadline))
+	timer := time.NewTimer(s.patience)
 	defer timer.Stop()
 	select {
 	case s.reads <- struct{}{}:
-		defer func() { <-s.reads }()
 	case <-timer.C:
-		return 0, fmt.Errorf("%d other reads took longer than %v", maxReads, s.patience)
+		return 0, fmt.Errorf("read %s from %d: %d other reads took longer than %v", j, from, maxReads, s.patience)
 	}
+	// A read that is given up goes on until the disk answers, with memory of its own.
+	var found []queue.Entry
+	err := s.within(deadline, func() (err error) {
+		defer func() { <-s.reads }()
+		found, err = s.read(j, max(from, 1), len(entries), deadline)
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("read %s from %d: %w", j, from, err)
+	}
+	return copy(entries, found), nil
+}
+
+func (s *Store) read(j queue.Journal, from uint64, count int, deadline time.Time) ([]queue.Entry, error) {
 	for {
 		l, err := s.anyLink(deadline)
 		if err != nil {
-			return 0, err
+			return nil, err
 		}
+		entries := make([]queue.Entry, min(count, readEntries))
 		var n int
 		if l.replicas > 1 {
 			n, err = s.readLeader(l, j, from, entries, deadline)
@@ -60,7 +66,7 @@ func (s *Store) read(j queue.Journal, from uint64, entries []queue.Entry, deadli
 		}
 		// A server that was opened anew meanwhile has the answer.
 		if err == nil || !s.replaced(l) {
-			return n, err
+			return entries[:n], err
 		}
 	}
 }
@@ -68,13 +74,13 @@ func (s *Store) read(j queue.Journal, from uint64, entries []queue.Entry, deadli
 // readDirect reads from a stream that one server keeps: there is no other that could lag
 // behind it.
 func (s *Store) readDirect(l *link, j queue.Journal, from uint64, entries []queue.Entry, deadline time.Time) (int, error) {
-	n, err := l.batch(j, from, entries[:min(len(entries), readEntries)], deadline)
+	n, err := l.batch(j, from, entries, deadline)
 	if n > 0 || err != nil || from > s.known[j].Load() {
 		return n, err
 	}
 	// There should be something, unless it was deleted. The server says the same of an
 	// entry that it finds damaged, and of all after it.
-	a, err := l.callUntil(deadline, "STREAM.INFO."+l.stream(j), struct{}{})
+	a, err := l.callUntil(l.read[j], deadline, "STREAM.INFO."+l.stream(j), struct{}{})
 	if err != nil {
 		return 0, err
 	}
@@ -94,7 +100,7 @@ func (s *Store) readDirect(l *link, j queue.Journal, from uint64, entries []queu
 
 // batch reads by the direct interface of a stream: one request, an answer for each entry.
 func (l *link) batch(j queue.Journal, from uint64, entries []queue.Entry, deadline time.Time) (int, error) {
-	replies, inbox, done, err := l.inbox(len(entries) + 1)
+	replies, inbox, done, err := l.inbox(j, len(entries)+1)
 	if err != nil {
 		return 0, err
 	}
@@ -103,7 +109,7 @@ func (l *link) batch(j queue.Journal, from uint64, entries []queue.Entry, deadli
 	if err != nil {
 		return 0, err
 	}
-	if err := l.read.PublishRequest("$JS.API.DIRECT.GET."+l.stream(j), inbox, request); err != nil {
+	if err := l.read[j].PublishRequest("$JS.API.DIRECT.GET."+l.stream(j), inbox, request); err != nil {
 		return 0, err
 	}
 	timer := time.NewTimer(time.Until(deadline))
@@ -138,10 +144,10 @@ func (l *link) batch(j queue.Journal, from uint64, entries []queue.Entry, deadli
 }
 
 // inbox returns where up to so many replies can be received, until done is called.
-func (l *link) inbox(replies int) (ch chan *nats.Msg, name string, done func(), err error) {
+func (l *link) inbox(j queue.Journal, replies int) (ch chan *nats.Msg, name string, done func(), err error) {
 	ch = make(chan *nats.Msg, replies)
-	name = l.read.NewInbox()
-	sub, err := l.read.ChanSubscribe(name, ch)
+	name = l.read[j].NewInbox()
+	sub, err := l.read[j].ChanSubscribe(name, ch)
 	if err != nil {
 		return nil, "", nil, err
 	}
@@ -155,7 +161,7 @@ func (l *link) inbox(replies int) (ch chan *nats.Msg, name string, done func(), 
 func (s *Store) readLeader(l *link, j queue.Journal, from uint64, entries []queue.Entry, deadline time.Time) (int, error) {
 	last := s.known[j].Load()
 	if from > last {
-		a, err := l.callUntil(deadline, "STREAM.INFO."+l.stream(j), struct{}{})
+		a, err := l.callUntil(l.read[j], deadline, "STREAM.INFO."+l.stream(j), struct{}{})
 		if err != nil {
 			return 0, err
 		}
@@ -226,8 +232,8 @@ var notThere = new(server.StoredMsg)
 // missing when all answers have come, or the time is over.
 func (l *link) ask(j queue.Journal, from uint64, got []*server.StoredMsg, limit time.Duration) (missing int, err error) {
 	replies := make(chan *nats.Msg, len(got))
-	inbox := l.read.NewInbox()
-	sub, err := l.read.ChanSubscribe(inbox+".*", replies)
+	inbox := l.read[j].NewInbox()
+	sub, err := l.read[j].ChanSubscribe(inbox+".*", replies)
 	if err != nil {
 		return 0, err
 	}
@@ -238,7 +244,7 @@ func (l *link) ask(j queue.Journal, from uint64, got []*server.StoredMsg, limit 
 			continue
 		}
 		request := `{"seq":` + strconv.FormatUint(from+uint64(i), 10) + `}`
-		if err := l.read.PublishRequest("$JS.API.STREAM.MSG.GET."+l.stream(j), inbox+"."+strconv.Itoa(i), []byte(request)); err != nil {
+		if err := l.read[j].PublishRequest("$JS.API.STREAM.MSG.GET."+l.stream(j), inbox+"."+strconv.Itoa(i), []byte(request)); err != nil {
 			if mayPass(err) {
 				break
 			}
@@ -298,7 +304,7 @@ func parseGot(reply *nats.Msg) (*server.StoredMsg, error) {
 
 // nextAfter is the position of the first entry from one on; 0: there is none.
 func (l *link) nextAfter(j queue.Journal, from uint64, deadline time.Time) (uint64, error) {
-	a, err := l.callUntil(deadline, "STREAM.MSG.GET."+l.stream(j), server.JSApiMsgGetRequest{Seq: from, NextFor: l.subject(j)})
+	a, err := l.callUntil(l.read[j], deadline, "STREAM.MSG.GET."+l.stream(j), server.JSApiMsgGetRequest{Seq: from, NextFor: l.subject(j)})
 	if isAPIError(err, server.JSNoMessageFoundErr) {
 		return 0, nil
 	}

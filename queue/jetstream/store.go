@@ -99,11 +99,11 @@ func (s *Store) Damage() []string {
 
 // Info is that of [queue.Store].
 func (s *Store) Info(j queue.Journal) (queue.JournalInfo, error) {
-	l, err := s.anyLink(time.Now().Add(s.patience))
-	if err != nil {
-		return queue.JournalInfo{}, fmt.Errorf("ask what %s has: %w", j, err)
-	}
-	a, err := l.call("STREAM.INFO."+l.stream(j), struct{}{})
+	var a *answer
+	err := s.ask(func(l *link) (err error) {
+		a, err = l.call(l.read[j], "STREAM.INFO."+l.stream(j), struct{}{})
+		return err
+	})
 	if err != nil {
 		return queue.JournalInfo{}, fmt.Errorf("ask what %s has: %w", j, err)
 	}
@@ -116,6 +116,39 @@ func (s *Store) Info(j queue.Journal) (queue.JournalInfo, error) {
 		info.First, info.Oldest = info.Last+1, time.Time{}
 	}
 	return info, nil
+}
+
+// ask asks the server for something, within the store's time limit.
+func (s *Store) ask(f func(l *link) error) error {
+	deadline := time.Now().Add(s.patience)
+	l, err := s.anyLink(deadline)
+	if err != nil {
+		return err
+	}
+	return s.within(deadline, func() error { return f(l) })
+}
+
+// within returns what f returns, or that it takes too long. The calls of a connection have
+// time limits, but on a disk that hangs the embedded server does not take what is sent to
+// it, and then they wait for ever. What is given up goes on until the disk answers.
+func (s *Store) within(deadline time.Time, f func() error) error {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return errClosed
+	}
+	done := make(chan error, 1)
+	s.wg.Go(func() { done <- f() })
+	s.mu.Unlock()
+	// It gives up by itself, normally, and says why.
+	timer := time.NewTimer(time.Until(deadline) + 2*retryPause)
+	defer timer.Stop()
+	select {
+	case err := <-done:
+		return err
+	case <-timer.C:
+		return fmt.Errorf("no answer in %v", s.patience)
+	}
 }
 
 // know notes that there is, or was, an entry at this position.

@@ -67,9 +67,9 @@ func (l *link) ensureStreams() ([queue.Journals]server.StreamState, error) {
 }
 
 func (l *link) ensure(want server.StreamConfig) (*answer, error) {
-	a, err := l.call("STREAM.INFO."+want.Name, struct{}{})
+	a, err := l.call(l.write, "STREAM.INFO."+want.Name, struct{}{})
 	if isAPIError(err, server.JSStreamNotFoundErr) {
-		a, err = l.call("STREAM.CREATE."+want.Name, want)
+		a, err = l.call(l.write, "STREAM.CREATE."+want.Name, want)
 		if err != nil {
 			return nil, fmt.Errorf("make stream %s: %w", want.Name, err)
 		}
@@ -91,7 +91,7 @@ func (l *link) ensure(want server.StreamConfig) (*answer, error) {
 	// The rest is kept as it is: somebody may have set a description, or a placement.
 	changed := *have
 	changed.Replicas, changed.AllowDirect, changed.Duplicates = want.Replicas, want.AllowDirect, want.Duplicates
-	if _, err := l.call("STREAM.UPDATE."+want.Name, changed); err != nil {
+	if _, err := l.call(l.write, "STREAM.UPDATE."+want.Name, changed); err != nil {
 		return nil, fmt.Errorf("change stream %s: %w", want.Name, err)
 	}
 	return a, nil

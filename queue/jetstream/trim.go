@@ -3,7 +3,6 @@ package jetstream
 import (
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 
@@ -16,10 +15,7 @@ func (s *Store) Trim(j queue.Journal, before uint64) error {
 	if before <= 1 {
 		return nil
 	}
-	l, err := s.anyLink(time.Now().Add(s.patience))
-	if err == nil {
-		err = s.trim(l, j, before)
-	}
+	err := s.ask(func(l *link) error { return s.trim(l, j, before) })
 	if err != nil {
 		return fmt.Errorf("trim %s before %d: %w", j, before, err)
 	}
@@ -29,7 +25,7 @@ func (s *Store) Trim(j queue.Journal, before uint64) error {
 func (s *Store) trim(l *link, j queue.Journal, before uint64) error {
 	if before > s.known[j].Load()+1 {
 		// The server would go on from there: the end of the journal would move.
-		a, err := l.call("STREAM.INFO."+l.stream(j), struct{}{})
+		a, err := l.call(l.read[j], "STREAM.INFO."+l.stream(j), struct{}{})
 		if err != nil {
 			return err
 		}
@@ -38,7 +34,7 @@ func (s *Store) trim(l *link, j queue.Journal, before uint64) error {
 			return nil
 		}
 	}
-	_, err := l.call("STREAM.PURGE."+l.stream(j), server.JSApiStreamPurgeRequest{Sequence: before})
+	_, err := l.call(l.read[j], "STREAM.PURGE."+l.stream(j), server.JSApiStreamPurgeRequest{Sequence: before})
 	if err != nil {
 		s.fail(l, fmt.Errorf("a trim of %s failed: %w", j, err))
 	}
@@ -50,10 +46,7 @@ func (s *Store) Delete(j queue.Journal, pos uint64) error {
 	if pos == 0 {
 		return nil
 	}
-	l, err := s.anyLink(time.Now().Add(s.patience))
-	if err == nil {
-		err = s.remove(l, j, pos)
-	}
+	err := s.ask(func(l *link) error { return s.remove(l, j, pos) })
 	if err != nil {
 		return fmt.Errorf("delete entry %d of %s: %w", pos, j, err)
 	}
@@ -61,7 +54,7 @@ func (s *Store) Delete(j queue.Journal, pos uint64) error {
 }
 
 func (s *Store) remove(l *link, j queue.Journal, pos uint64) error {
-	_, err := l.call("STREAM.MSG.DELETE."+l.stream(j), server.JSApiMsgDeleteRequest{Seq: pos, NoErase: true})
+	_, err := l.call(l.read[j], "STREAM.MSG.DELETE."+l.stream(j), server.JSApiMsgDeleteRequest{Seq: pos, NoErase: true})
 	var api *apiError
 	if !errors.As(err, &api) {
 		if err != nil {
@@ -70,7 +63,7 @@ func (s *Store) remove(l *link, j queue.Journal, pos uint64) error {
 		return err
 	}
 	// Which of its errors say that it was gone, the server leaves to their words.
-	_, errGet := l.call("STREAM.MSG.GET."+l.stream(j), server.JSApiMsgGetRequest{Seq: pos})
+	_, errGet := l.call(l.read[j], "STREAM.MSG.GET."+l.stream(j), server.JSApiMsgGetRequest{Seq: pos})
 	if isAPIError(errGet, server.JSNoMessageFoundErr) {
 		return nil
 	}

@@ -1,0 +1,136 @@
+package jetstream_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/evid/evid/queue"
+	"github.com/evid/evid/queue/jetstream"
+)
+
+// mountTmpfs mounts a small file system. As what cannot be tested is not known to work,
+// the test fails where that is not allowed.
+func mountTmpfs(t *testing.T, size string) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size="+size); err != nil {
+		t.Fatalf("mount a tmpfs: %v (run as root)", err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(dir, 0); err != nil {
+			t.Errorf("unmount: %v", err)
+		}
+	})
+	return dir
+}
+
+// fillDisk appends until the disk is full, and returns the newest acknowledged position.
+func fillDisk(t *testing.T, s *jetstream.Store) uint64 {
+	t.Helper()
+	entry := make([]byte, 64<<10)
+	for last := range uint64(10_000) {
+		pos, err := s.Append(queue.EventLog, last, entry)
+		if err == nil {
+			if pos != last+1 {
+				t.Fatalf("got position %d, want %d", pos, last+1)
+			}
+			continue
+		}
+		if !errors.Is(err, queue.ErrUnconfirmed) {
+			t.Fatalf("got %v, want %v", err, queue.ErrUnconfirmed)
+		}
+		if _, err := s.Append(queue.LetterLog, 0, []byte("x")); !errors.Is(err, queue.ErrUnhealthy) {
+			t.Fatalf("got %v, want %v", err, queue.ErrUnhealthy)
+		}
+		return last
+	}
+	t.Fatal("the disk does not get full")
+	return 0
+}
+
+func fullDisk(t *testing.T, sync, size string) (*jetstream.Store, *logBuffer, string) {
+	t.Helper()
+	dir := mountTmpfs(t, size)
+	if err := os.WriteFile(filepath.Join(dir, "other"), make([]byte, 4<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := inDir(filepath.Join(dir, "queue"))
+	p.CommitTimeout, p.Sync = time.Second, sync
+	log := &logBuffer{}
+	return openLogged(t, p, log.logger()), log, dir
+}
+
+// With a full disk nothing is accepted, and all is readable; with room the store is well.
+func TestDiskFull(t *testing.T) {
+	for _, sync := range []string{jetstream.SyncAlways, jetstream.SyncNever} {
+		t.Run("sync="+sync, func(t *testing.T) {
+			t.Parallel()
+			s, log, dir := fullDisk(t, sync, "12m")
+			last := fillDisk(t, s)
+			until(t, 5*time.Second, "the reason is known", func() bool {
+				err := s.Health()
+				return err != nil && strings.Contains(err.Error(), "the queue cannot write: the disk is full: expected 2359296 bytes free, there are ")
+			})
+			if got := readAll(t, s, queue.EventLog, 1); uint64(len(got)) < last || got[0].Pos != 1 {
+				t.Errorf("%d entries are there, want %d", len(got), last)
+			}
+			if err := os.Remove(filepath.Join(dir, "other")); err != nil {
+				t.Fatal(err)
+			}
+			goesOn(t, s, last)
+			if text := log.String(); strings.Count(text, "cannot write: events are refused until it can") != 1 || strings.Count(text, "can write again") != 1 {
+				t.Errorf("the log says:\n%s", text)
+			}
+		})
+	}
+}
+
+// goesOn sees that a store gets well, and has all that was acknowledged.
+func goesOn(t *testing.T, s *jetstream.Store, last uint64) {
+	t.Helper()
+	until(t, 10*time.Second, "the store is well", func() bool { return s.Health() == nil })
+	info, err := s.Info(queue.EventLog)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The unconfirmed one may have been kept.
+	if info.Last != last && info.Last != last+1 {
+		t.Errorf("the last position is %d, want %d or the next", info.Last, last)
+	}
+	appendTo(t, s, queue.EventLog, info.Last, "after it")
+	all := readAll(t, s, queue.EventLog, info.First)
+	if uint64(len(all)) != info.Last-info.First+2 || string(all[len(all)-1].Data) != "after it" {
+		t.Errorf("got %d entries from %d, want all to %d", len(all), info.First, info.Last+1)
+	}
+	for i, e := range all[:len(all)-1] {
+		if e.Pos != info.First+uint64(i) || len(e.Data) != 64<<10 {
+			t.Fatalf("entry %d has %d bytes", e.Pos, len(e.Data))
+		}
+	}
+}
+
+// A disk that the queue itself has filled gets room by a trim.
+func TestDiskFullTrim(t *testing.T) {
+	t.Parallel()
+	s, log, _ := fullDisk(t, jetstream.SyncAlways, "32m") // several files: a trim removes whole ones
+	defer func() {
+		if t.Failed() {
+			t.Logf("health: %v; the log says:\n%s", s.Health(), log)
+		}
+	}()
+	last := fillDisk(t, s)
+	until(t, 5*time.Second, "the reason is known", func() bool {
+		err := s.Health()
+		return err != nil && strings.Contains(err.Error(), "the disk is full")
+	})
+	if err := s.Trim(queue.EventLog, last/2); err != nil {
+		t.Fatal(err)
+	}
+	goesOn(t, s, last)
+}
