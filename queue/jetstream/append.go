@@ -37,7 +37,7 @@ const (
 // dropped for good, all that was proposed before it.
 type appender struct {
 	conn    *nats.Conn
-	stream  string
+	gone    <-chan struct{} // closed with the connection
 	inbox   string
 	replies chan *nats.Msg
 	timer   *time.Timer
@@ -49,18 +49,18 @@ type appender struct {
 	ask uint64 // replies asked for
 }
 
-func newAppender(conn *nats.Conn, n names, j queue.Journal, run string) (*appender, error) {
+func newAppender(l *link, j queue.Journal, run string) (*appender, error) {
 	a := &appender{
-		conn: conn, stream: n.stream(j), inbox: conn.NewInbox() + ".", replies: make(chan *nats.Msg, spareReplies),
-		timer: time.NewTimer(time.Hour), run: n.prefix + "-" + run + "-" + j.String() + "-",
+		conn: l.write, gone: l.gone, inbox: l.write.NewInbox() + ".", replies: make(chan *nats.Msg, spareReplies),
+		timer: time.NewTimer(time.Hour), run: l.prefix + "-" + run + "-" + j.String() + "-",
 	}
 	a.timer.Stop()
-	a.msg.Subject = n.subject(j)
+	a.msg.Subject = l.subject(j)
 	a.msg.Header = nats.Header{
 		nats.MsgIdHdr:           []string{""},
 		nats.ExpectedLastSeqHdr: []string{""},
 	}
-	if _, err := conn.ChanSubscribe(a.inbox+"*", a.replies); err != nil {
+	if _, err := l.write.ChanSubscribe(a.inbox+"*", a.replies); err != nil {
 		return nil, fmt.Errorf("subscribe to replies: %w", err)
 	}
 	return a, nil
@@ -115,10 +115,9 @@ func (a *appender) ask1(limit time.Duration) (pos uint64, pause bool, err error)
 	defer a.timer.Stop()
 	for {
 		select {
-		case reply, ok := <-a.replies:
-			if !ok {
-				return 0, true, nats.ErrConnectionClosed
-			}
+		case <-a.gone:
+			return 0, true, nats.ErrConnectionClosed
+		case reply := <-a.replies:
 			if reply.Subject != a.msg.Reply {
 				continue
 			}
@@ -153,8 +152,8 @@ func parseAck(reply *nats.Msg) (uint64, error) {
 // isOpen reports whether the error of a publish leaves open what became of it, or says
 // that it may be tried again.
 func isOpen(err error) bool {
-	var api *apiError
-	if !errors.As(err, &api) {
+	api, ok := errors.AsType[*apiError](err)
+	if !ok {
 		return !errors.Is(err, nats.ErrMaxPayload) && !errors.Is(err, nats.ErrConnectionClosed)
 	}
 	switch server.ErrorIdentifier(api.ErrCode) {
@@ -188,11 +187,10 @@ func (s *Store) Append(j queue.Journal, last uint64, entry []byte) (uint64, erro
 	if isAPIError(p.err, server.JSStreamWrongLastSequenceErrF) {
 		return s.moved(l, j, last, p)
 	}
-	var api *apiError
-	switch {
-	case errors.Is(p.err, nats.ErrMaxPayload):
+	if errors.Is(p.err, nats.ErrMaxPayload) {
 		return 0, fmt.Errorf("append %d bytes to %s: %w", len(entry), j, p.err)
-	case errors.As(p.err, &api) && !isOpen(p.err):
+	}
+	if _, ok := errors.AsType[*apiError](p.err); ok && !isOpen(p.err) {
 		return 0, fmt.Errorf("append to %s: %w", j, p.err)
 	}
 	return 0, s.unconfirmed(l, j, p.err)

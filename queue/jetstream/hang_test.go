@@ -53,10 +53,7 @@ func mountDisk(t *testing.T) (*disk, string) {
 	d := &disk{gate: make(chan struct{})}
 	close(d.gate)
 	root := &fs.LoopbackRoot{Path: t.TempDir()}
-	root.NewNode = func(r *fs.LoopbackRoot, _ *fs.Inode, _ string, _ *syscall.Stat_t) fs.InodeEmbedder {
-		return &diskNode{LoopbackNode: fs.LoopbackNode{RootData: r}, disk: d}
-	}
-	node := &diskNode{LoopbackNode: fs.LoopbackNode{RootData: root}, disk: d}
+	node := &diskNode{LoopbackNode: &fs.LoopbackNode{RootData: root}, disk: d}
 	root.RootNode = node
 	dir := t.TempDir()
 	server, err := fs.Mount(dir, node, &fs.Options{MountOptions: fuse.MountOptions{DirectMountStrict: true}})
@@ -74,8 +71,13 @@ func mountDisk(t *testing.T) (*disk, string) {
 }
 
 type diskNode struct {
-	fs.LoopbackNode
+	*fs.LoopbackNode
 	disk *disk
+}
+
+// WrapChild makes what is found below the root one of these, too.
+func (n *diskNode) WrapChild(_ context.Context, ops fs.InodeEmbedder) fs.InodeEmbedder {
+	return &diskNode{LoopbackNode: ops.(*fs.LoopbackNode), disk: n.disk}
 }
 
 func (n *diskNode) Open(ctx context.Context, flags uint32) (fs.FileHandle, uint32, syscall.Errno) {

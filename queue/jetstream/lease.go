@@ -63,7 +63,7 @@ func takeLease(l *link, id string, log *slog.Logger, name string) (*lease, error
 		}
 		if has != nil && !has.Released {
 			log.Info("queue "+name+": waiting whether the evid that used it still runs", "host", has.Host, "process", has.PID)
-			if seq, err = l.watch(has, seq); err != nil {
+			if seq, err = l.watch(seq); err != nil {
 				return nil, err
 			}
 		}
@@ -78,7 +78,7 @@ func takeLease(l *link, id string, log *slog.Logger, name string) (*lease, error
 }
 
 // watch waits until nothing has come from the owner for long enough.
-func (l *link) watch(has *owner, seq uint64) (uint64, error) {
+func (l *link) watch(seq uint64) (uint64, error) {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	for since := time.Now(); time.Since(since) < silence; {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -31,11 +32,13 @@ type link struct {
 	read      [queue.Journals]*nats.Conn
 	appenders [queue.Journals]*appender
 	patience  time.Duration
+	gone      chan struct{} // closed with the connections: nobody waits for answers then
+	once      sync.Once
 }
 
 // newLink connects. The external server's connections come back by themselves.
 func newLink(n names, run string, patience time.Duration, connect func() (*nats.Conn, error)) (*link, error) {
-	l := &link{names: n, replicas: 1, patience: patience}
+	l := &link{names: n, replicas: 1, patience: patience, gone: make(chan struct{})}
 	var err error
 	if l.write, err = connect(); err != nil {
 		return nil, err
@@ -47,7 +50,7 @@ func newLink(n names, run string, patience time.Duration, connect func() (*nats.
 		}
 	}
 	for j := range l.appenders {
-		if l.appenders[j], err = newAppender(l.write, n, queue.Journal(j), run); err != nil {
+		if l.appenders[j], err = newAppender(l, queue.Journal(j), run); err != nil {
 			l.close()
 			return nil, err
 		}
@@ -56,6 +59,7 @@ func newLink(n names, run string, patience time.Duration, connect func() (*nats.
 }
 
 func (l *link) close() {
+	l.once.Do(func() { close(l.gone) })
 	l.write.Close()
 	for _, conn := range l.read {
 		if conn != nil {
@@ -82,8 +86,8 @@ type apiError struct {
 func (e *apiError) Error() string { return fmt.Sprintf("%s (%d)", e.Description, e.ErrCode) }
 
 func isAPIError(err error, code server.ErrorIdentifier) bool {
-	var api *apiError
-	return errors.As(err, &api) && api.ErrCode == uint16(code)
+	api, ok := errors.AsType[*apiError](err)
+	return ok && api.ErrCode == uint16(code)
 }
 
 // call asks the API of the server, and gives it the link's patience.
@@ -123,7 +127,7 @@ func (l *link) insist(conn *nats.Conn, deadline time.Time, m *nats.Msg, read fun
 			// A request that a dying server took is lost.
 			patience = min(patience, askAgain)
 		}
-		reply, err := conn.RequestMsg(m, max(patience, time.Millisecond))
+		reply, err := l.request(conn, m, patience)
 		if err == nil {
 			err = read(reply)
 		}
@@ -135,11 +139,36 @@ func (l *link) insist(conn *nats.Conn, deadline time.Time, m *nats.Msg, read fun
 	}
 }
 
+func (l *link) request(conn *nats.Conn, m *nats.Msg, patience time.Duration) (*nats.Msg, error) {
+	reply := make(chan *nats.Msg, 1)
+	m.Reply = conn.NewInbox()
+	sub, err := conn.ChanSubscribe(m.Reply, reply)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = sub.Unsubscribe() }()
+	if err := conn.PublishMsg(m); err != nil {
+		return nil, err
+	}
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case r := <-reply:
+		if len(r.Data) == 0 && r.Header.Get("Status") == "503" {
+			return nil, nats.ErrNoResponders
+		}
+		return r, nil
+	case <-l.gone:
+		return nil, nats.ErrConnectionClosed
+	case <-timer.C:
+		return nil, nats.ErrTimeout
+	}
+}
+
 // mayPass reports whether an error says no more than that nobody was there to answer, or
 // none that could.
 func mayPass(err error) bool {
-	var api *apiError
-	if errors.As(err, &api) {
+	if api, ok := errors.AsType[*apiError](err); ok {
 		return api.Code == 503 || api.ErrCode == uint16(server.JSClusterNotAvailErr)
 	}
 	return errors.Is(err, nats.ErrNoResponders) || errors.Is(err, nats.ErrTimeout) ||

@@ -117,11 +117,9 @@ func (l *link) batch(j queue.Journal, from uint64, entries []queue.Entry, deadli
 	for n := 0; ; {
 		var reply *nats.Msg
 		select {
-		case m, ok := <-replies:
-			if !ok {
-				return 0, nats.ErrConnectionClosed
-			}
-			reply = m
+		case reply = <-replies:
+		case <-l.gone:
+			return 0, nats.ErrConnectionClosed
 		case <-timer.C:
 			return 0, nats.ErrTimeout
 		}
@@ -201,7 +199,7 @@ func (l *link) window(j queue.Journal, from, to uint64, entries []queue.Entry, d
 	count := int(to - from + 1)
 	got := make([]*server.StoredMsg, count)
 	missing := count
-	for tries := 0; missing > 0; tries++ {
+	for missing > 0 {
 		if time.Now().After(deadline) {
 			return 0, 0, nats.ErrTimeout
 		}
@@ -256,10 +254,9 @@ func (l *link) ask(j queue.Journal, from uint64, got []*server.StoredMsg, limit 
 	defer timer.Stop()
 	for ; waiting > 0; waiting-- {
 		select {
-		case reply, ok := <-replies:
-			if !ok {
-				return 0, nats.ErrConnectionClosed
-			}
+		case <-l.gone:
+			return 0, nats.ErrConnectionClosed
+		case reply := <-replies:
 			i, err := strconv.Atoi(reply.Subject[len(inbox)+1:])
 			if err != nil || i >= len(got) {
 				return 0, fmt.Errorf("expected an answer, got one to %q", reply.Subject)

@@ -75,16 +75,12 @@ type serverLog struct {
 	log  *slog.Logger
 	mu   sync.Mutex
 	last string
-	all  []string
 }
 
 func (l *serverLog) complain(format string, args []any) {
 	text := strings.TrimSpace(fmt.Sprintf(format, args...))
 	l.mu.Lock()
 	l.last = text
-	if len(l.all) < 1000 {
-		l.all = append(l.all, text)
-	}
 	l.mu.Unlock()
 	l.log.Warn("NATS server: " + text)
 }
@@ -97,15 +93,6 @@ func (l *serverLog) reason() error {
 		return errors.New("it gives no reason")
 	}
 	return errors.New(l.last)
-}
-
-// complaints returns all there were up to now, and forgets them.
-func (l *serverLog) complaints() []string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	all := l.all
-	l.all = nil
-	return all
 }
 
 // The methods of server.Logger.

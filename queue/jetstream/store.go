@@ -118,14 +118,21 @@ func (s *Store) Info(j queue.Journal) (queue.JournalInfo, error) {
 	return info, nil
 }
 
-// ask asks the server for something, within the store's time limit.
+// ask asks the server for something, within the store's time limit: again, if it was
+// opened anew meanwhile. All that is asked this way may be asked twice.
 func (s *Store) ask(f func(l *link) error) error {
 	deadline := time.Now().Add(s.patience)
-	l, err := s.anyLink(deadline)
-	if err != nil {
-		return err
-	}
-	return s.within(deadline, func() error { return f(l) })
+	return s.within(deadline, func() error {
+		for {
+			l, err := s.anyLink(deadline)
+			if err != nil {
+				return err
+			}
+			if err = f(l); err == nil || !s.replaced(l) || time.Now().After(deadline) {
+				return err
+			}
+		}
+	})
 }
 
 // within returns what f returns, or that it takes too long. The calls of a connection have

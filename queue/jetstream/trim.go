@@ -55,8 +55,7 @@ func (s *Store) Delete(j queue.Journal, pos uint64) error {
 
 func (s *Store) remove(l *link, j queue.Journal, pos uint64) error {
 	_, err := l.call(l.read[j], "STREAM.MSG.DELETE."+l.stream(j), server.JSApiMsgDeleteRequest{Seq: pos, NoErase: true})
-	var api *apiError
-	if !errors.As(err, &api) {
+	if _, ok := errors.AsType[*apiError](err); !ok {
 		if err != nil {
 			s.fail(l, fmt.Errorf("a deletion in %s failed: %w", j, err))
 		}

@@ -187,7 +187,8 @@ func (l *journal) search(pos uint64) int {
 	return i
 }
 
-// Trim is that of [queue.Store].
+// Trim is that of [queue.Store]. It may be what makes room: it works while the store is
+// unhealthy, too.
 func (m *Memory) Trim(j queue.Journal, before uint64) error {
 	if err := m.mayTrim(j, before); err != nil {
 		return fmt.Errorf("trim %s before %d: %w", j, before, err)
@@ -213,10 +214,13 @@ func (m *Memory) Delete(j queue.Journal, pos uint64) error {
 
 func (m *Memory) mayTrim(j queue.Journal, before uint64) error {
 	m.mu.Lock()
-	f, err := m.onTrim, m.healthLocked()
+	f, closed := m.onTrim, m.closed
 	m.mu.Unlock()
-	if err != nil || f == nil {
-		return err
+	if closed {
+		return fmt.Errorf("%w: it is closed", queue.ErrUnhealthy)
+	}
+	if f == nil {
+		return nil
 	}
 	return f(j, before)
 }

@@ -40,7 +40,7 @@ func Run(t *testing.T, place func(t *testing.T) Opener) {
 		t.Run(test.name, func(t *testing.T) {
 			s := &suite{T: t, open: place(t)}
 			s.Store = s.open(t)
-			t.Cleanup(func() { s.Store.Close() })
+			t.Cleanup(func() { s.Close() })
 			test.run(s)
 		})
 	}
@@ -55,7 +55,7 @@ type suite struct {
 
 func (s *suite) reopen() {
 	s.Helper()
-	if err := s.Store.Close(); err != nil {
+	if err := s.Close(); err != nil {
 		s.Fatalf("close: %v", err)
 	}
 	s.Store = s.open(s.T)

@@ -1,5 +1,3 @@
-//go:build unix
-
 package jetstream
 
 import (
@@ -31,7 +29,7 @@ func freeBytes(dir string) (uint64, error) {
 	if err := unix.Statfs(dir, &s); err != nil {
 		return 0, err
 	}
-	return uint64(s.Bavail) * uint64(s.Bsize), nil
+	return s.Bavail * uint64(s.Bsize), nil
 }
 
 // isFull reports whether the error is that of a disk without room.
