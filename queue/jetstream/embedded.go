@@ -3,6 +3,7 @@ package jetstream
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -29,7 +30,18 @@ func (s *Store) openEmbedded() (err error) {
 			s.abandon()
 		}
 	}()
-	return s.startEmbedded()
+	if s.damage, err = examine(s.dir, s.names); err != nil {
+		return err
+	}
+	if err = s.startEmbedded(); err != nil {
+		return err
+	}
+	for _, n := range s.server.log.missing() {
+		if !strings.Contains(strings.Join(s.damage, "\n"), fmt.Sprintf(" %s.blk is ", n.block)) {
+			s.damage = append(s.damage, n.text)
+		}
+	}
+	return nil
 }
 
 // abandon undoes what an Open has done that failed.

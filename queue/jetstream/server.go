@@ -75,12 +75,23 @@ type serverLog struct {
 	log  *slog.Logger
 	mu   sync.Mutex
 	last string
+	gone []goneBlock
+}
+
+// A goneBlock is what the server says of a file that its index knows, and that is not
+// there.
+type goneBlock struct {
+	block string // its number
+	text  string
 }
 
 func (l *serverLog) complain(format string, args []any) {
 	text := strings.TrimSpace(fmt.Sprintf(format, args...))
 	l.mu.Lock()
 	l.last = text
+	if _, block, ok := strings.Cut(text, "could not locate msg block "); ok {
+		l.gone = append(l.gone, goneBlock{block, text})
+	}
 	l.mu.Unlock()
 	l.log.Warn("NATS server: " + text)
 }
@@ -93,6 +104,13 @@ func (l *serverLog) reason() error {
 		return errors.New("it gives no reason")
 	}
 	return errors.New(l.last)
+}
+
+// missing returns what the server says of files that are not there.
+func (l *serverLog) missing() []goneBlock {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.gone
 }
 
 // The methods of server.Logger.

@@ -79,6 +79,7 @@ func Open(params Params, log *slog.Logger) (*Store, error) {
 			return nil, err
 		}
 		s.name = s.dir
+		s.names = names{embeddedPrefix}
 	}
 	if err := open(); err != nil {
 		return nil, fmt.Errorf("open queue %s: %w", s.name, err)
@@ -296,6 +297,7 @@ func (s *Store) end(l *link) {
 		<-server.stop()
 	}
 	if s.lock != nil {
+		markClean(s.dir)
 		s.lock.release()
 	}
 }

@@ -18,6 +18,9 @@ const (
 	noDedupe = 100 * time.Millisecond
 )
 
+// embeddedPrefix is the prefix in the embedded server: nobody else has streams there.
+const embeddedPrefix = "evid"
+
 // names are those of the streams and their subjects.
 type names struct {
 	prefix string
