@@ -107,15 +107,20 @@ func (s *scanner) record(data []byte) (length int, pos uint64) {
 	if length > longestRecord || length > len(data) || start > length-recordSum {
 		return 0, 0
 	}
-	s.hash.Reset()
-	s.hash.Write(data[4:20])
-	s.hash.Write(data[recordHead : recordHead+subject])
-	s.hash.Write(data[start : length-recordSum])
+	s.sum(data[4:20], data[recordHead:recordHead+subject], data[start:length-recordSum])
 	var sum [recordSum]byte
 	if !bytes.Equal(s.hash.Sum(sum[:0]), data[length-recordSum:length]) {
 		return 0, 0
 	}
 	return length, binary.LittleEndian.Uint64(data[4:])
+}
+
+// sum hashes the parts; a hash takes everything.
+func (s *scanner) sum(parts ...[]byte) {
+	s.hash.Reset()
+	for _, part := range parts {
+		_, _ = s.hash.Write(part)
+	}
 }
 
 // scan reads the block from its bytes.
@@ -124,7 +129,7 @@ func (b *block) scan(s *scanner, data []byte) {
 	for at := 0; at < len(data); {
 		length, pos := s.record(data[at:])
 		if length == 0 {
-			h := hole{from: at, to: at + s.skip(data[at:]), before: b.last}
+			h := hole{from: at, to: at + s.skip(data[at:], b.last), before: b.last}
 			if h.to < len(data) {
 				_, next := s.record(data[h.to:])
 				h.after = next &^ (deletedHere | deletedAway)
@@ -145,8 +150,9 @@ func (b *block) scan(s *scanner, data []byte) {
 	}
 }
 
-// skip returns the length of what is no record at the beginning of data.
-func (s *scanner) skip(data []byte) int {
+// skip returns the length of what is no record at the beginning of data, which follows
+// the entry at position last.
+func (s *scanner) skip(data []byte, last uint64) int {
 	// Mostly the lengths are right.
 	if len(data) >= 4 {
 		if n := int(binary.LittleEndian.Uint32(data) &^ headersBit); n >= recordHead+recordSum && n <= len(data) {
@@ -155,7 +161,12 @@ func (s *scanner) skip(data []byte) int {
 			}
 		}
 	}
-	for at := recordHead + recordSum; at < len(data); at++ {
+	for at := recordHead + recordSum; at+recordHead < len(data); at++ {
+		// A sum takes long, and hardly any bytes look like a position that is near.
+		pos := binary.LittleEndian.Uint64(data[at+4:]) &^ (deletedHere | deletedAway)
+		if pos <= last || last > 0 && pos-last > mostPositions || pos > 1<<48 {
+			continue
+		}
 		if length, _ := s.record(data[at:]); length > 0 {
 			return at
 		}
@@ -175,9 +186,7 @@ func (s *scanner) fill(data []byte, h hole) {
 		pos = h.after - 1
 	}
 	binary.LittleEndian.PutUint64(record[4:], pos|deletedHere)
-	s.hash.Reset()
-	s.hash.Write(record[4:20])
-	s.hash.Write(record[recordHead : len(record)-recordSum])
+	s.sum(record[4:20], record[recordHead:len(record)-recordSum])
 	copy(record[len(record)-recordSum:], s.hash.Sum(nil))
 }
 
@@ -197,6 +206,6 @@ func metaDamaged(dir, stream string) bool {
 	if err != nil {
 		return true
 	}
-	hash.Write(meta)
+	_, _ = hash.Write(meta)
 	return hex.EncodeToString(hash.Sum(nil)) != string(sum)
 }

@@ -17,7 +17,7 @@ const (
 	// cleanBytes are looked through of each journal that was closed cleanly, the oldest
 	// first: more would make the start of a large log take longer than it should. What is
 	// damaged behind that is found when it is read, and left out.
-	cleanBytes = 256 << 20
+	cleanBytes = 64 << 20
 	// mostPositions is how many positions a file that is gone may have had.
 	mostPositions = 1 << 24
 )

@@ -23,7 +23,8 @@ func mountTmpfs(t *testing.T, size string) string {
 		t.Fatalf("mount a tmpfs: %v (run as root)", err)
 	}
 	t.Cleanup(func() {
-		if err := unix.Unmount(dir, 0); err != nil {
+		// The server may still be tidying up behind its end.
+		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
 			t.Errorf("unmount: %v", err)
 		}
 	})
@@ -61,7 +62,7 @@ func fullDisk(t *testing.T, sync, size string) (*jetstream.Store, *logBuffer, st
 		t.Fatal(err)
 	}
 	p := inDir(filepath.Join(dir, "queue"))
-	p.CommitTimeout, p.Sync = time.Second, sync
+	p.CommitTimeout, p.Sync = 4*time.Second, sync // reads are slow with the race detector
 	log := &logBuffer{}
 	return openLogged(t, p, log.logger()), log, dir
 }
@@ -73,7 +74,7 @@ func TestDiskFull(t *testing.T) {
 			t.Parallel()
 			s, log, dir := fullDisk(t, sync, "12m")
 			last := fillDisk(t, s)
-			until(t, 5*time.Second, "the reason is known", func() bool {
+			until(t, 10*time.Second, "the reason is known", func() bool {
 				err := s.Health()
 				return err != nil && strings.Contains(err.Error(), "the queue cannot write: the disk is full: expected 2359296 bytes free, there are ")
 			})
@@ -125,7 +126,7 @@ func TestDiskFullTrim(t *testing.T) {
 		}
 	}()
 	last := fillDisk(t, s)
-	until(t, 5*time.Second, "the reason is known", func() bool {
+	until(t, 10*time.Second, "the reason is known", func() bool {
 		err := s.Health()
 		return err != nil && strings.Contains(err.Error(), "the disk is full")
 	})
