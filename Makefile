@@ -3,7 +3,7 @@ GOVULNCHECK   := v1.9.0
 LINT          := bin/golangci-lint-$(GOLANGCI_LINT)
 FUZZTIME      := 30s
 
-.PHONY: build run demo test deps vet lint bench bench-interop bench-go fuzz vuln clean
+.PHONY: build run demo test test-crash deps vet lint bench bench-interop bench-go fuzz vuln clean
 
 build:
 	@go build -o bin/evid ./cmd/evid
@@ -20,6 +20,10 @@ demo: build
 test: deps vet lint
 	go test -race -count=1 ./...
 	go test -count=1 -run 'Alloc|Memory' ./queue ./delivery ./transport/xmlrpc ./xmlrpc ./internal/tcp ./bench # the race detector allocates itself
+
+# evid is killed a hundred times while others raise and subscribe; ten times in test.
+test-crash:
+	go test -count=1 -timeout 30m -v ./test/crash -run Kill -args -rounds 100
 
 deps:
 	test/deps.sh

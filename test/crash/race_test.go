@@ -1,0 +1,6 @@
+//go:build race
+
+package crash_test
+
+// buildFlags build evid as the tests are built.
+var buildFlags = []string{"-race"}
