@@ -65,8 +65,11 @@ func (l *letters) leaveLogLocked(d *letter) {
 		return
 	}
 	l.log.loseLocked(d.pos)
-	entry := l.log.entries[d.pos]
-	entry.removed = append(entry.removed, d.Number)
+	for _, pos := range append(d.older, d.pos) {
+		if entry := l.log.entries[pos]; entry != nil {
+			entry.removed = append(entry.removed, d.Number)
+		}
+	}
 	l.log.removed = append(l.log.removed, d.Number)
 }
 
@@ -120,8 +123,9 @@ func (l *letters) savedAt(entry unsavedEntry, pos uint64) {
 	kept := &letterEntry{}
 	log.entries[pos] = kept
 	for i, d := range entry.letters {
-		if d.pos != 0 && !d.gone {
-			log.loseLocked(d.pos) // it is saved anew
+		if d.pos != 0 && !d.gone { // it is saved anew
+			log.loseLocked(d.pos)
+			d.older = append(slices.DeleteFunc(d.older, func(pos uint64) bool { return log.entries[pos] == nil }), d.pos)
 		}
 		switch {
 		case d.gone: // meanwhile

@@ -29,9 +29,10 @@ type letter struct {
 	gone      bool // it is no longer kept
 
 	// Of one that is saved; see letterLog.
-	pos     uint64 // of its entry in the letter log; 0: it is not there yet
-	version uint32 // counts its changes
-	unsaved bool   // it is new or has changed
+	pos     uint64   // of its entry in the letter log; 0: it is not there yet
+	older   []uint64 // of entries that have it as it was before, and may still be there
+	version uint32   // counts its changes
+	unsaved bool     // it is new or has changed
 }
 
 // size is the memory that a letter takes, about.

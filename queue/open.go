@@ -239,6 +239,7 @@ func (l *loading) addLetters(entry Entry) {
 		}
 		if older := l.letters[d.Number]; older != nil {
 			log.loseLocked(older.pos)
+			d.older = append(older.older, older.pos)
 		}
 		kept.alive++
 		d.pos = entry.Pos
