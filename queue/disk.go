@@ -76,7 +76,7 @@ func (c *Cursor) fetchLocked(events []*evid.Event, batch *Batch) (done bool) {
 	case err != nil:
 		d.stick(c)
 		return true
-	case n == 0:
+	case n == 0 || at.ordinal > head: // nothing is left before what is in memory
 		at = mark{ordinal: head}
 	}
 	if at.pos != 0 {
