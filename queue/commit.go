@@ -298,7 +298,7 @@ func (d *disk) catchUp(moved error) error {
 // passed over: its events are lost.
 func (d *disk) takeEntry(entry Entry) {
 	d.committer.last = entry.Pos
-	d.applied.Store(entry.Pos)
+	defer d.applied.Store(entry.Pos) // once the lists have it
 	chunk, err := readChunk(entry)
 	if err != nil {
 		d.log.Error("events lost: what the queue has on disk is damaged", "err", err)

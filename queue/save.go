@@ -147,8 +147,9 @@ func (d *disk) turn() time.Duration {
 // saveNow saves what has changed, and tells who waits for it.
 func (d *disk) saveNow() {
 	s := &d.saver
+	applied := d.applied.Load() // first: the lists that have changed by that are in what is taken
 	changed, urgent := s.take()
-	err := d.saveChanged(changed)
+	err := d.saveChanged(changed, applied)
 	s.saved = time.Now()
 	s.anew, s.err = err != nil, err
 	if urgent != nil {
@@ -157,13 +158,13 @@ func (d *disk) saveNow() {
 	}
 }
 
-// saveChanged writes a save.
-func (d *disk) saveChanged(changed []*list) error {
+// saveChanged writes a save. The lists have what is in the event log up to applied.
+func (d *disk) saveChanged(changed []*list, applied uint64) error {
 	s := &d.saver
 	s.save++
 	w := &stateWriter{save: s.save}
 	all := s.anew || s.journal > max(minJournal, 4*s.checkpoint)
-	m := meta{applied: d.applied.Load(), time: time.Now()} // before the lists: they have that, and maybe more
+	m := meta{applied: applied, time: time.Now()}
 	if all {
 		changed = d.queue.allLists()
 		w.add(func(dst []byte) []byte { return append(dst, byte(checkpointRecord)) })
