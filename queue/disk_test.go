@@ -521,3 +521,53 @@ func TestReadersDoNotWait(t *testing.T) {
 		r.stop()
 	})
 }
+
+// A journal that is gone costs what was in it, and nothing else.
+func TestLostJournals(t *testing.T) {
+	for _, test := range []struct {
+		journal queue.Journal
+		message string
+		want    evid.Counts // of x:1, once all was taken
+		letters int
+	}{
+		{queue.EventLog, "events lost", evid.Counts{Accepted: 105, Delivered: 5, Dropped: 100}, 101}, // one is about the 100
+		{queue.LetterLog, "", evid.Counts{Accepted: 105, Delivered: 105}, 0},
+		{queue.StateLog, "subscribers lost", evid.Counts{Accepted: 5, Delivered: 5}, 100},
+	} {
+		t.Run(test.journal.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newDiskRig(t)
+				r.start()
+				r.subscribe("x:1", evid.Never)
+				r.subscribe("x:2", evid.Never)
+				r.raise(100)
+				r.take("x:2", queue.Dead)
+				r.stop()
+				r.store.Lose(test.journal)
+				r.start()
+				r.subscribe("x:1", evid.Never)
+				r.raise(5)
+				r.take("x:1", queue.Delivered)
+				if got := r.counts("x:1"); got != test.want {
+					t.Errorf("counts %+v, want %+v", got, test.want)
+				}
+				if got := len(r.letters()); got != test.letters {
+					t.Errorf("%d dead letters, want %d", got, test.letters)
+				}
+				if test.message != "" {
+					r.logged(test.message)
+				}
+				r.stop()
+				r.start() // once more: nothing of what was lost comes back or goes on
+				if got := len(r.letters()); got != test.letters {
+					t.Errorf("%d dead letters after another restart, want %d", got, test.letters)
+				}
+				r.raise(5)
+				if ids, _ := r.take("x:1", queue.Delivered); len(ids) != 5 {
+					t.Errorf("taken %d after another restart", len(ids))
+				}
+				r.stop()
+			})
+		})
+	}
+}

@@ -42,11 +42,14 @@ func (d *disk) load() error {
 	if err := d.readAll(StateLog, l.addState); err != nil {
 		return err
 	}
-	if err := d.readAll(LetterLog, l.addLetters); err != nil {
-		return err
-	}
 	info, err := d.store.Info(EventLog)
 	if err != nil {
+		return err
+	}
+	if !l.complete && info.Last > 0 {
+		d.log.Error("subscribers lost: the queue has events on disk, but not who is subscribed", "chunks", info.Entries)
+	}
+	if err := d.readAll(LetterLog, l.addLetters); err != nil {
 		return err
 	}
 	d.setLimits(info)
@@ -108,9 +111,10 @@ func (d *disk) readFrom(j Journal, from uint64, each func(Entry)) error {
 
 // A loading is what is read of the state, before lists and cursors are made of it.
 type loading struct {
-	disk    *disk
-	save    uint64
-	pending []any // records of a save whose end has not come yet
+	disk     *disk
+	save     uint64
+	pending  []any // records of a save whose end has not come yet
+	complete bool  // there was a whole save
 
 	meta    meta
 	lists   map[string]*loadedList
@@ -186,7 +190,7 @@ func (l *loading) applyAll() {
 				l.removed[number] = true
 			}
 		case *meta:
-			l.meta = *r
+			l.meta, l.complete = *r, true
 		}
 	}
 	l.pending = nil
@@ -233,7 +237,7 @@ func (l *loading) addLetters(entry Entry) {
 	log.entries[entry.Pos] = kept
 	for _, d := range letters {
 		l.last = max(l.last, d.Number)
-		if d.Number > l.meta.lastLetter || l.removed[d.Number] {
+		if l.complete && d.Number > l.meta.lastLetter || l.removed[d.Number] {
 			kept.removed = append(kept.removed, d.Number)
 			continue
 		}

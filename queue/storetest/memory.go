@@ -276,3 +276,10 @@ func (m *Memory) Damage(j queue.Journal, pos uint64) {
 		}
 	}
 }
+
+// Lose throws away a journal, as if its files had been removed: its positions begin anew.
+func (m *Memory) Lose(j queue.Journal) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.journals[j] = journal{}
+}
