@@ -60,6 +60,7 @@ func (d *disk) load() error {
 	if err := d.readFrom(EventLog, d.applied.Load()+1, func(e Entry) { d.takeEntry(e) }); err != nil {
 		return err
 	}
+	d.closeOverdue()
 	d.saver.anew = true
 	d.saveNow() // with the epoch: no id is given twice
 	if d.saver.anew {
@@ -299,12 +300,12 @@ func (l *loading) buildList(from *loadedList, events JournalInfo) {
 	made.retired = from.retired
 	q.lists[made.name] = made
 	for _, id := range slices.Sorted(maps.Keys(from.cursors)) {
-		made.build(from.cursors[id], events, q.params.PersistSubscribers)
+		made.build(from.cursors[id], events)
 	}
 }
 
 // build makes a cursor as it was saved, without a reader.
-func (l *list) build(from *loadedCursor, events JournalInfo, persists bool) {
+func (l *list) build(from *loadedCursor, events JournalInfo) {
 	tail := l.ring.tail
 	c := &Cursor{
 		list: l, pos: tail, id: from.id, open: from.open, accepted: from.accepted,
@@ -334,17 +335,33 @@ func (l *list) build(from *loadedCursor, events JournalInfo, persists bool) {
 	c.moveLocked(c.pos)
 	counts := c.countsLocked()
 	c.delivered = counts.Accepted - counts.Dead - counts.Dropped - counts.Abandoned - counts.Waiting
-	switch expires := c.sub.Expires; {
-	case !persists:
-		c.closeLocked(evid.Unsubscribed)
-		if n := counts.Waiting; n > 0 {
-			l.queue.disk.log.Warn("events abandoned: with persist_subscribers=0 nobody is subscribed after a restart",
-				"event", l.name, "socket", c.sub.Socket, "abandoned", n)
+	c.endLocked()
+}
+
+// closeOverdue ends the subscriptions that do not outlive the restart. All is read that
+// was raised while they were subscribed.
+func (d *disk) closeOverdue() {
+	for _, l := range d.queue.allLists() {
+		l.mu.Lock()
+		for _, c := range l.cursorsLocked() {
+			c.closeOverdueLocked()
 		}
-	case c.open && !expires.IsZero() && !expires.After(l.queue.disk.started):
+		l.mu.Unlock()
+	}
+}
+
+func (c *Cursor) closeOverdueLocked() {
+	d := c.list.queue.disk
+	switch expires := c.sub.Expires; {
+	case !d.queue.params.PersistSubscribers:
+		if n := c.countsLocked().Waiting; n > 0 {
+			d.log.Warn("events abandoned: with persist_subscribers=0 nobody is subscribed after a restart",
+				"event", c.list.name, "socket", c.sub.Socket, "abandoned", n)
+		}
+		c.closeLocked(evid.Unsubscribed)
+	case c.open && !expires.IsZero() && !expires.After(d.started):
 		c.closeLocked(evid.Expired)
 	}
-	c.endLocked()
 }
 
 // abandonFirstLocked gives up what was handed out when the subscriber unsubscribed.
