@@ -87,9 +87,9 @@ func start(t *testing.T, cmd *exec.Cmd) *process {
 	return p
 }
 
-func startEvid(t *testing.T, config string) *process {
+func startEvid(t *testing.T, config string, more ...string) *process {
 	t.Helper()
-	return start(t, exec.Command(os.Getenv(evidBinary), "run", "-f", writeConfig(t, config)))
+	return start(t, exec.Command(os.Getenv(evidBinary), append([]string{"run", "-f", writeConfig(t, config)}, more...)...))
 }
 
 func (p *process) readLog(stderr io.Reader) {
