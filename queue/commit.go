@@ -189,6 +189,8 @@ func (d *disk) write(g *group) {
 		c.last = pos
 		d.grown(len(c.entry))
 		d.logged.Add(uint64(len(g.raises)))
+		d.queue.counters.commits.Add(1)
+		d.queue.counters.committed.Add(uint64(len(g.raises)))
 		d.hand(g, pos)
 		return
 	}
@@ -249,6 +251,9 @@ func (d *disk) fail(g *group, err error) {
 	if errors.Is(err, ErrUnconfirmed) {
 		err = fmt.Errorf("%w: it may still be delivered: %w", ErrUnconfirmed, err)
 	}
+	d.queue.counters.commitFailures.Add(1)
+	d.queue.counters.refused.Add(uint64(len(g.raises)))
+	_, _ = d.health() // from now on it is known to be ill
 	for i := range g.raises {
 		g.raises[i].err = err
 		g.raises[i].list.failed()

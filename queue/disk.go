@@ -25,10 +25,12 @@ type disk struct {
 	full      atomic.Bool   // it has, and nothing is dropped
 	maxBytes  int64
 	started   time.Time // by the clock of what was saved, if that is ahead
+	start     atomic.Pointer[logStart]
 
 	mu     sync.Mutex
 	stuck  []*Cursor // could not go on, because of the store: to be woken
 	nextID uint64    // of a subscriber
+	sick   time.Time // when the store was found to take nothing; zero: it takes something
 }
 
 // stick has a cursor woken in a while.

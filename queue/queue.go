@@ -48,6 +48,7 @@ type Queue struct {
 	letters   letters
 	epoch     uint64
 	seq       atomic.Uint64 // of the newest event
+	counters  counters
 	closed    chan struct{} // closed by Close: no raiser waits any more
 
 	mu      sync.RWMutex // held for reading by Accept until all are woken
@@ -175,6 +176,7 @@ func (q *Queue) accept(e *evid.Event) (l *list, raise *syncRaise, err error) {
 	}
 	size := eventSize(e)
 	if q.params.OnFull == Reject && l.hasNoRoomLocked(size) {
+		q.counters.refused.Add(1)
 		return nil, nil, evid.ErrQueueFull
 	}
 	if raise, err = l.expectLocked(); err != nil {

@@ -152,6 +152,9 @@ func (d *disk) saveNow() {
 	err := d.saveChanged(changed, applied)
 	s.saved = time.Now()
 	s.anew, s.err = err != nil, err
+	if err != nil {
+		d.queue.counters.saveFailures.Add(1)
+	}
 	if urgent != nil {
 		urgent.err = err
 		close(urgent.done)

@@ -29,12 +29,16 @@ func (d *disk) grown(bytes int) {
 // limits.
 func (d *disk) trim() {
 	d.saver.trimmed = time.Now()
-	if d.store.Health() != nil {
+	if _, err := d.health(); err != nil {
 		return
 	}
+	logged := d.logged.Load()
 	info, err := d.store.Info(EventLog)
 	if err == nil && info.First <= info.Last {
 		err = d.trimTo(&info)
+	}
+	if err == nil {
+		err = d.noteStart(&info, logged)
 	}
 	if err != nil {
 		d.log.Debug("the event log was not trimmed", "err", err) // it is tried again
