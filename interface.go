@@ -197,6 +197,9 @@ func (i *Interface) parseSocket(socket string) (Transport, Socket, error) {
 		}
 		return t, s, nil
 	}
+	if schemes == nil {
+		return nil, nil, &SocketError{socket, fmt.Errorf("unknown transport %q: there are none", scheme)}
+	}
 	return nil, nil, &SocketError{socket, fmt.Errorf("unknown transport %q: expected a socket that starts with %s",
 		scheme, strings.Join(schemes, " or "))}
 }

@@ -37,6 +37,8 @@ type Daemon struct {
 	events     *evid.Interface
 	queue      *queue.Queue
 	store      *jetstream.Store // nil: the queue is in memory only
+	sync       string           // when it goes to the disk; empty: in memory only, or an external server knows
+	dormant    map[dormantKey]string
 	engine     *delivery.Engine
 	transports []transportSet
 	http       *httpd.Server // nil: module mi_http is not loaded
@@ -130,6 +132,9 @@ func (d *Daemon) openQueue(s *settings) error {
 		return errors.Join(fmt.Errorf("open queue: %w", err), store.Close())
 	}
 	d.store = store
+	if s.store.URL == "" {
+		d.sync = s.store.Sync
+	}
 	return nil
 }
 
@@ -151,7 +156,7 @@ func (d *Daemon) buildMI(s *settings, info mi.Info) error {
 	statistics.AddProcess(info.Started)
 	statistics.Add("evi", d.statistics)
 	table, err := mi.NewTable(slices.Concat(mi.EventCommands(d.events, d.queue), mi.DeadLetterCommands(d.events, d.queue),
-		mi.CoreCommands(info), statistics.Commands())...)
+		mi.QueueCommands(d), mi.CoreCommands(info), statistics.Commands())...)
 	if err != nil {
 		return err
 	}
@@ -194,6 +199,7 @@ const maxDormant = 10
 // restored does not stop the start: a line in the configuration may bring it back.
 func (d *Daemon) restore() {
 	restored, failed := d.events.Restore()
+	d.noteDormant(failed)
 	for _, f := range failed[:min(maxDormant, len(failed))] {
 		d.log.Warn("subscription not restored: what waits for it is kept", "event", f.Event, "socket", f.Socket, "err", f.Err)
 	}

@@ -98,6 +98,9 @@ func (s *Store) Damage() []string {
 	return append([]string(nil), s.damage...)
 }
 
+// String says where the journals are: the directory, or the URL without its password.
+func (s *Store) String() string { return s.name }
+
 // Info is that of [queue.Store].
 func (s *Store) Info(j queue.Journal) (queue.JournalInfo, error) {
 	var a *answer
