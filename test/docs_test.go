@@ -149,12 +149,14 @@ var statisticRow = regexp.MustCompile("(?m)^\\| `(\\S+)` \\| (\\S+) \\|")
 
 func TestDocsStatistics(t *testing.T) {
 	documented := make(map[string]string)
-	for _, row := range statisticRow.FindAllStringSubmatch(section(t, readDoc(t, "mi.md"), "### Group evi"), -1) {
-		documented["evi:"+row[1]] = row[2]
+	for _, group := range []string{"evi", "queue"} {
+		for _, row := range statisticRow.FindAllStringSubmatch(section(t, readDoc(t, "mi.md"), "### Group "+group), -1) {
+			documented[group+":"+row[1]] = row[2]
+		}
 	}
 	d := daemontest.Start(t, "")
 	var known map[string]string
-	if err := json.Unmarshal(d.Call("list_statistics", []any{[]string{"evi:"}}), &known); err != nil {
+	if err := json.Unmarshal(d.Call("list_statistics", []any{[]string{"evi:", "queue:"}}), &known); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(known, documented); diff != "" {

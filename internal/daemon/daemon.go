@@ -155,6 +155,7 @@ func (d *Daemon) buildMI(s *settings, info mi.Info) error {
 	var statistics mi.Statistics
 	statistics.AddProcess(info.Started)
 	statistics.Add("evi", d.statistics)
+	statistics.Add("queue", d.queueStatistics)
 	table, err := mi.NewTable(slices.Concat(mi.EventCommands(d.events, d.queue), mi.DeadLetterCommands(d.events, d.queue),
 		mi.QueueCommands(d), mi.CoreCommands(info), statistics.Commands())...)
 	if err != nil {

@@ -1,6 +1,8 @@
 package daemon
 
 import (
+	"time"
+
 	"github.com/evid/evid"
 	"github.com/evid/evid/mi"
 )
@@ -44,4 +46,29 @@ func (d *Daemon) QueueStatus(subscribers int) mi.QueueStatus {
 		s.Subscribers = append(s.Subscribers, one)
 	}
 	return s
+}
+
+// queueStatistics is the group queue.
+func (d *Daemon) queueStatistics() []mi.Statistic {
+	o := d.queue.Overview(0)
+	var writable, age uint64
+	if o.Err == nil && !o.Full {
+		writable = 1
+	}
+	if !o.Oldest.IsZero() {
+		age = uint64(max(0, time.Since(o.Oldest)) / time.Second)
+	}
+	return []mi.Statistic{
+		{Name: "commits", Value: o.Commits, Incremental: true},
+		{Name: "committed", Value: o.Committed, Incremental: true},
+		{Name: "commit_failures", Value: o.CommitFailures, Incremental: true},
+		{Name: "save_failures", Value: o.SaveFailures, Incremental: true},
+		{Name: "refused", Value: o.Refused, Incremental: true},
+		{Name: "writable", Value: writable},
+		{Name: "log_events", Value: o.Events},
+		{Name: "log_bytes", Value: o.Bytes},
+		{Name: "log_age", Value: age},
+		{Name: "behind", Value: uint64(o.Behind)},
+		{Name: "dormant", Value: uint64(o.Dormant)},
+	}
 }

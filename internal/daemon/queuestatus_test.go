@@ -70,6 +70,12 @@ func TestQueueStatus(t *testing.T) {
 		}
 	}
 	check(d)
+	for _, stat := range d.queueStatistics() {
+		want := map[string]uint64{"commits": 3, "committed": 3, "writable": 1, "log_events": 3, "behind": 1}[stat.Name]
+		if stat.Value != want && stat.Name != "log_bytes" && stat.Name != "log_age" {
+			t.Errorf("%s is %d, want %d", stat.Name, stat.Value, want)
+		}
+	}
 	stopped(t, d)
 
 	d = started(t, strings.Replace(config, `loadmodule "event_xmlrpc.so"`, "", 1))
