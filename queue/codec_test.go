@@ -196,3 +196,39 @@ func FuzzStateEntry(f *testing.F) {
 func FuzzLetterEntry(f *testing.F) {
 	fuzzEntries(f, testLetters(), func(e Entry) error { _, err := readLetterEntry(e); return err })
 }
+
+// A save counts once its end is there; one without it is counted as unfinished.
+func TestCheckUnfinished(t *testing.T) {
+	check := NewCheck()
+	pos := uint64(0)
+	add := func(save uint64, ends bool, records ...func([]byte) []byte) {
+		w := &stateWriter{save: save}
+		for _, record := range records {
+			w.add(record)
+		}
+		if ends {
+			w.add(func(dst []byte) []byte { return appendMeta(dst, &meta{epoch: 1, time: time.Unix(1, 0)}) })
+		}
+		w.end()
+		for _, entry := range w.entries {
+			pos++
+			if err := check.Add(StateLog, Entry{pos, entry}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	all := func(dst []byte) []byte { return append(dst, byte(checkpointRecord)) }
+	cursor := func(id uint64) func([]byte) []byte {
+		return func(dst []byte) []byte {
+			return appendCursorState(dst, &cursorState{id: id, event: "E_X", key: "x", end: endless})
+		}
+	}
+	add(1, true, all, cursor(1))
+	add(2, false, cursor(2)) // killed
+	add(3, true, all, cursor(1), cursor(3))
+	add(4, false, cursor(4))
+	r := check.Report()
+	if r.Subscribers != 2 || r.Unfinished != 2 || r.Problems != nil || r.Notes != nil {
+		t.Errorf("%+v", r)
+	}
+}
