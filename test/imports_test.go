@@ -36,7 +36,7 @@ var imports = map[string][]string{
 	"internal/daemon/daemontest": {"", "internal/daemon", "internal/miclient"},
 	"bench":                      {"", "delivery", "queue", "queue/jetstream", "transport/xmlrpc", "xmlrpc"},
 	"cmd/evid": {
-		"", "internal/daemon", "internal/miclient", "internal/receiver", "mi", "queue/jetstream", "script",
+		"", "internal/daemon", "internal/miclient", "internal/receiver", "mi", "queue", "queue/jetstream", "script",
 	},
 }
 

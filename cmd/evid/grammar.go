@@ -1,7 +1,7 @@
 package main
 
 // grammar is the command line. Each command is in the file of its name, or in
-// client.go, those about dead letters in letters.go.
+// client.go, those about dead letters in letters.go, "queue verify" in verify.go.
 type grammar struct {
 	Run         runCmd         `cmd:"" help:"Run the daemon."`
 	Check       checkCmd       `cmd:"" help:"Check a configuration file."`
@@ -15,6 +15,7 @@ type grammar struct {
 	DeadLetters deadLettersCmd `cmd:"" help:"List the events that were given up for a subscriber."`
 	Replay      replayCmd      `cmd:"" help:"Deliver dead letters again."`
 	Purge       purgeCmd       `cmd:"" help:"Throw dead letters away."`
+	Queue       queueCmd       `cmd:"" help:"Say how the queue is doing; verify one."`
 	MI          miCmd          `cmd:"" name:"mi" help:"Carry out any command of the management interface (MI)."`
 	Receive     receiveCmd     `cmd:"" help:"Be a subscriber: an XML-RPC server that prints each call."`
 	Version     versionCmd     `cmd:"" help:"Print the version."`
