@@ -36,7 +36,7 @@ func lag(key string, waiting uint64, oldest time.Time) queue.Lag {
 func TestOverview(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newDiskRig(t)
-		r.store.SetFree(1<<20, true)
+		r.store.SetFree(1<<30, true)
 		r.start()
 		r.LimitMemory(10)
 		first := time.Now()
@@ -68,7 +68,7 @@ func TestOverview(t *testing.T) {
 		r.reader("x:2").done(events, make([]queue.Outcome, len(events))) // it is paused
 		checkOverview(t, r.Queue, 3, want)
 		o := r.Overview(0)
-		if o.Lags != nil || o.MaxBytes == 0 || o.MaxBytes > 1<<20 || o.MaxEvents != 0 || o.MaxAge != 7*24*time.Hour || o.OnFull != queue.DropOldest {
+		if o.Lags != nil || o.MaxBytes == 0 || o.MaxBytes > 1<<30 || o.MaxEvents != 0 || o.MaxAge != 7*24*time.Hour || o.OnFull != queue.DropOldest {
 			t.Errorf("limits: %+v", o)
 		}
 
@@ -171,5 +171,27 @@ func TestOverviewMemory(t *testing.T) {
 		if o := r.Overview(0); o.MaxEvents != 4 || o.MaxBytes != 8<<20 || o.MaxAge != 0 || o.OnFull != queue.Reject {
 			t.Errorf("limits: %+v", o)
 		}
+	})
+}
+
+// The limit that comes from what is free drops nothing of what there is: others may have
+// filled up the disk meanwhile.
+func TestLimitOnAFullDisk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newDiskRig(t)
+		r.start()
+		r.subscribe("x:1", evid.Never)
+		r.raise(100)
+		r.stop()
+		r.store.SetFree(0, true)
+		r.start()
+		saved()
+		if o := r.Overview(0); o.MaxBytes != 8<<20 || o.Events != 100 {
+			t.Errorf("%+v", o)
+		}
+		if ids, lost := r.take("x:1", queue.Delivered); len(ids) != 100 || lost.Count != 0 {
+			t.Errorf("taken %d, lost %d", len(ids), lost.Count)
+		}
+		r.stop()
 	})
 }

@@ -6,6 +6,10 @@ import (
 	"time"
 )
 
+// leastBytes is the least that the event log may have if nothing is said: on a disk that
+// others have filled up nothing is dropped that is there already.
+const leastBytes = 8 << 20
+
 // setLimits says how large the event log may be. What is free is measured once: a limit
 // that changes by itself could not be explained.
 func (d *disk) setLimits(info JournalInfo) {
@@ -14,7 +18,7 @@ func (d *disk) setLimits(info JournalInfo) {
 	if p := d.queue.params; p.MaxBytes > 0 {
 		d.maxBytes = int64(p.MaxBytes)
 	} else if free, known := d.store.Free(); known {
-		d.maxBytes = int64((free + info.Bytes) / 4 * 3)
+		d.maxBytes = int64(max((free+info.Bytes)/4*3, info.Bytes, leastBytes))
 	}
 }
 
