@@ -22,18 +22,20 @@
 //
 // # Guarantees
 //
-//  1. An OK means kept. Raise returns without an error once the event is in the
-//     list of its name, for all who were subscribed. With no subscriber nothing is
-//     kept and the error is [ErrNoSubscribers]. A list holds a bounded number of
-//     events: a subscriber that is further behind loses its oldest, which is
+//  1. An OK means kept. Raise returns without an error once the event is on disk,
+//     or with a queue in memory in its list, for all who were subscribed. With no
+//     subscriber nothing is kept and the error is [ErrNoSubscribers]. The queue is
+//     bounded: a subscriber that is further behind loses its oldest events, which are
 //     counted and kept as one dead letter with their number; or, as configured, the
-//     raise fails with [ErrQueueFull]. What is in memory is lost when the process
-//     ends.
+//     raise fails with [ErrQueueFull]. An error of the disk that says "not confirmed"
+//     leaves open whether the event is kept. What is in memory is lost when the
+//     process ends; what is on disk, and who is subscribed, is not.
 //  2. At least once, in order. Each subscriber whose transport confirms gets its
 //     events in raise order, each until it is delivered, rejected, or past the
 //     attempts or the age of its [Policy]. The last three become dead letters that
 //     can be listed, replayed and purged: see [DeadLetter]. An event comes twice
-//     after a lost reply; it has an ID that tells.
+//     after a lost reply, or after a crash that came before it was saved that it was
+//     delivered; it has an ID that tells.
 //  3. Nobody waits for another destination. A destination that is dead, slow,
 //     silent or hostile costs no other destination and no raiser anything.
 //     Subscribers of one destination take turns on its connection; one that does

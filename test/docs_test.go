@@ -96,10 +96,12 @@ func TestDocsParameters(t *testing.T) {
 }
 
 func TestDocsConfigurations(t *testing.T) {
-	for i, config := range codeBlocks(t, readDoc(t, "configuration.md"), "cfg") {
-		report := daemon.Check(daemon.Options{Config: config, Stderr: io.Discard})
-		if report.Err != nil || report.Warnings != nil {
-			t.Errorf("example %d: %v %v", i+1, report.Err, report.Warnings)
+	for _, doc := range []string{"configuration.md", "queue.md"} {
+		for i, config := range codeBlocks(t, readDoc(t, doc), "cfg") {
+			report := daemon.Check(daemon.Options{Config: config, Stderr: io.Discard})
+			if report.Err != nil || report.Warnings != nil {
+				t.Errorf("%s, example %d: %v %v", doc, i+1, report.Err, report.Warnings)
+			}
 		}
 	}
 }
