@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"time"
 )
 
 // queueCmd is "evid queue", and "evid queue verify".
@@ -136,4 +137,12 @@ func (s *queueStatus) age() string {
 		return ""
 	}
 	return fmt.Sprintf(" (at most %d s)", s.MaxAge)
+}
+
+// moment returns a time as MI does.
+func moment(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return t.UTC().Format("2006-01-02T15:04:05.000Z")
 }

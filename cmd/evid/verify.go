@@ -7,7 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"time"
+	"strings"
 
 	"github.com/evid/evid/queue"
 	"github.com/evid/evid/queue/jetstream"
@@ -65,6 +65,7 @@ func verify(dir string) (*verified, error) {
 	var found []string
 	for _, info := range infos {
 		for _, damage := range info.Damage {
+			damage, _, _ = strings.Cut(damage, "; its bytes are set aside") // of the copy they were
 			found = append(found, fmt.Sprintf("%s: %s", info.Journal, damage))
 		}
 	}
@@ -109,13 +110,6 @@ func (v *verified) has(j queue.Journal) string {
 		}
 		return text
 	}
-}
-
-func moment(t time.Time) string {
-	if t.IsZero() {
-		return "-"
-	}
-	return t.UTC().Format("2006-01-02T15:04:05.000Z")
 }
 
 func (v *verified) printJSON(w io.Writer) error {
