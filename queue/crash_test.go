@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -33,14 +34,14 @@ func (c *courier) Attach(cursor *queue.Cursor, s *evid.Subscription) queue.Reade
 
 func (c *courier) Wake(cursors []*queue.Cursor) (kept bool) {
 	for _, cursor := range cursors {
-		cursor.Reader().(*reader).woken = true
+		cursor.Reader().(*reader).woken.Store(true)
 	}
 	return false
 }
 
 type reader struct {
 	cursor *queue.Cursor
-	woken  bool
+	woken  atomic.Bool
 	ended  bool
 }
 
@@ -51,17 +52,18 @@ func (r *reader) Report(*evid.Status)      {}
 
 // next takes up to limit events.
 func (r *reader) next(limit int) ([]*evid.Event, queue.Batch) {
-	if r == nil || !r.woken || r.ended {
+	if r == nil || r.ended || !r.woken.Swap(false) {
 		return nil, queue.Batch{}
 	}
 	events := make([]*evid.Event, limit)
 	batch := r.cursor.Next(events)
-	r.woken = batch.Events > 0
 	return events[:batch.Events], batch
 }
 
 func (r *reader) done(events []*evid.Event, outcomes []queue.Outcome) {
-	r.woken = r.cursor.Done(events, outcomes) != queue.Nothing
+	if r.cursor.Done(events, outcomes) != queue.Nothing {
+		r.woken.Store(true)
+	}
 }
 
 // A crashTest does random things to a queue on disk, kills it and looks what the next
@@ -79,7 +81,7 @@ type crashTest struct {
 	inOrder bool           // nothing is delivered before what was raised before it
 	memory  int            // events of a list that are in memory; 0: as many as always
 	faults  bool           // the store fails now and then
-	wait    int            // appends until there is one; 0: there is none
+	wait    atomic.Int32   // appends until there is one; 0: there is none
 	fault   storetest.Fault
 }
 
@@ -189,7 +191,7 @@ func (c *crashTest) holdAppends(until chan struct{}) {
 		if j == queue.EventLog {
 			<-until
 		}
-		if c.wait--; c.wait == 0 {
+		if c.wait.Add(-1) == 0 {
 			return c.fault
 		}
 		return storetest.None
@@ -219,7 +221,7 @@ func (c *crashTest) raisedOne(e *evid.Event, kept bool, err error) {
 }
 
 func (c *crashTest) heal() {
-	c.wait = 0
+	c.wait.Store(0)
 	c.store.OnAppend(nil)
 	c.store.Heal()
 }
@@ -298,7 +300,8 @@ func (c *crashTest) step() {
 		s = c.subs[subs[c.rand.IntN(len(subs))]]
 	}
 	if c.faults && c.rand.IntN(20) == 0 {
-		c.wait, c.fault = 1+c.rand.IntN(5), [...]storetest.Fault{storetest.Kept, storetest.Lost}[c.rand.IntN(2)]
+		c.wait.Store(1 + c.rand.Int32N(5))
+		c.fault = [...]storetest.Fault{storetest.Kept, storetest.Lost}[c.rand.IntN(2)]
 	} else if c.faults && c.rand.IntN(4) == 0 {
 		c.heal()
 	}
@@ -331,7 +334,7 @@ func (c *crashTest) drain() {
 	time.Sleep(3 * time.Second) // those that could not read are woken
 	for _, s := range c.subs {
 		r := c.courier.readers[s.event+" "+s.key]
-		for r != nil && r.woken && !r.ended {
+		for r != nil && r.woken.Load() && !r.ended {
 			events, batch := r.next(64)
 			if batch.Lost.Count > 0 {
 				c.Errorf("%s has lost %d events", s.key, batch.Lost.Count)
