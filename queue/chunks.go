@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/evid/evid"
@@ -28,6 +29,7 @@ type chunks struct {
 	store Store
 	log   *slog.Logger
 
+	slow    atomic.Bool   // one has waited in vain to read: others do not wait
 	reading chan struct{} // holds one for each that reads: who waits may then find what it needs in the cache
 
 	mu     sync.Mutex
@@ -88,7 +90,10 @@ func (c *chunks) at(pos uint64) (*cachedChunk, error) {
 	if err := c.begin(); err != nil {
 		return nil, err
 	}
-	defer func() { <-c.reading }()
+	defer func() {
+		<-c.reading
+		c.slow.Store(false)
+	}()
 	if found := c.look(pos); found != nil {
 		return found, nil
 	}
@@ -107,6 +112,9 @@ func (c *chunks) begin() error {
 	case c.reading <- struct{}{}:
 		return nil
 	default:
+		if c.slow.Load() {
+			return errSlowDisk
+		}
 	}
 	timer := time.NewTimer(readPatience)
 	defer timer.Stop()
@@ -114,6 +122,7 @@ func (c *chunks) begin() error {
 	case c.reading <- struct{}{}:
 		return nil
 	case <-timer.C:
+		c.slow.Store(true)
 		return errSlowDisk
 	}
 }

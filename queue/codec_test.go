@@ -75,7 +75,7 @@ func testState() []byte {
 	w.add(func(dst []byte) []byte {
 		return appendListState(dst, &listState{"E_A", 77, evid.Counts{Accepted: 8, Delivered: 9}})
 	})
-	w.add(func(dst []byte) []byte { return appendLag(dst, &lag{1, 70, 5, 1 << 60}) })
+	w.add(func(dst []byte) []byte { return appendLag(dst, &lag{1, 70, 5, 1 << 60, evid.ID{Epoch: 1, Seq: 2}}) })
 	w.numbers(goneRecord, []uint64{2, 3})
 	w.numbers(lettersRecord, []uint64{4, math.MaxUint64})
 	w.add(func(dst []byte) []byte {
@@ -98,7 +98,7 @@ func TestState(t *testing.T) {
 			end: endless, later: []span{{1, 2}, {3, endless}},
 		},
 		&listState{"E_A", 77, evid.Counts{Accepted: 8, Delivered: 9}},
-		&lag{1, 70, 5, 1 << 60},
+		&lag{1, 70, 5, 1 << 60, evid.ID{Epoch: 1, Seq: 2}},
 		gone{2, 3},
 		removed{4, math.MaxUint64},
 		&meta{math.MaxUint64, 1, 2, 3, 4, 5, 6, time.Unix(7, 0)},

@@ -54,15 +54,16 @@ type group struct {
 type raising struct {
 	event *evid.Event
 	list  *list
-	name  int // place of the list in the chunk
+	raise *syncRaise // who waits for the attempts; nil: nobody
+	name  int        // place of the list in the chunk
 	kept  bool
 	err   error
 }
 
 // commit writes an event to the log and hands it to its list. It reports whether
 // anybody was still subscribed.
-func (d *disk) commit(e *evid.Event, l *list) (kept bool, err error) {
-	g, at, leads := d.committer.join(e, l)
+func (d *disk) commit(r raising) (kept bool, err error) {
+	g, at, leads := d.committer.join(r)
 	if at == 0 && !leads {
 		select {
 		case <-g.lead:
@@ -82,9 +83,9 @@ func (d *disk) commit(e *evid.Event, l *list) (kept bool, err error) {
 
 // join adds a raise to the group that is forming. It reports whether the raiser has to
 // write it at once.
-func (c *committer) join(e *evid.Event, l *list) (g *group, at int, leads bool) {
+func (c *committer) join(r raising) (g *group, at int, leads bool) {
 	const perEvent = 64
-	size := e.Size() + perEvent
+	size := r.event.Size() + perEvent
 	for {
 		c.mu.Lock()
 		g = c.forming
@@ -93,7 +94,7 @@ func (c *committer) join(e *evid.Event, l *list) (g *group, at int, leads bool) 
 			c.forming = g
 		}
 		if at = len(g.raises); at == 0 || at < maxChunkEvents && g.size+size <= maxChunkBytes {
-			g.raises = append(g.raises, raising{event: e, list: l})
+			g.raises = append(g.raises, r)
 			g.size += size
 			if leads = !c.busy; leads {
 				c.busy = true
@@ -219,23 +220,19 @@ func (d *disk) frame(g *group) []byte {
 
 // hand hands the events of a group that was written to their lists.
 func (d *disk) hand(g *group, pos uint64) {
-	for at := 0; at < len(g.raises); {
-		at = g.raises[at].list.takeGroup(g.raises[at:], pos, at)
+	for rest := g.raises; len(rest) > 0; {
+		rest = rest[rest[0].list.takeRaises(rest, pos):]
 	}
 	d.applied.Store(pos)
 }
 
-// takeGroup appends the raises up to the first that is for another list. It returns
-// how many there are before that one, with those before.
-func (l *list) takeGroup(raises []raising, pos uint64, before int) (next int) {
+// takeRaises appends the events up to the first that is for another list. It returns
+// how many they are.
+func (l *list) takeRaises(raises []raising, pos uint64) (n int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for i := range raises {
-		r := &raises[i]
-		if r.list != l {
-			break
-		}
-		next++
+	for ; n < len(raises) && raises[n].list == l; n++ {
+		r := &raises[n]
 		r.event.Shared = l.open > 1
 		r.kept = l.open > 0
 		l.committing--
@@ -243,12 +240,13 @@ func (l *list) takeGroup(raises []raising, pos uint64, before int) (next int) {
 	}
 	l.changedLocked()
 	l.wakeLocked()
-	return before + next
+	return n
 }
 
 // fail tells the raisers of a group that it was not written, or that nobody knows.
 func (d *disk) fail(g *group, err error) {
 	if errors.Is(err, ErrUnconfirmed) {
+		d.unsettled.Store(true)
 		err = fmt.Errorf("%w: it may still be delivered: %w", ErrUnconfirmed, err)
 	}
 	d.queue.counters.commitFailures.Add(1)
@@ -256,18 +254,42 @@ func (d *disk) fail(g *group, err error) {
 	_, _ = d.health() // from now on it is known to be ill
 	for i := range g.raises {
 		g.raises[i].err = err
-		g.raises[i].list.failed()
+		g.raises[i].takeBack()
 	}
 }
 
-// failed takes back that a raise is being written.
-func (l *list) failed() {
+// takeBack undoes what accept did for a raise that could not be written.
+func (r *raising) takeBack() {
+	l := r.list
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.committing--
-	if l.sync > 0 {
+	if r.raise != nil {
 		l.unexpectLocked()
 	}
+}
+
+// settle hands events to their lists that were not confirmed and are in the log after
+// all, once the store is well, so that they do not wait for the next raise.
+func (d *disk) settle() {
+	if !d.unsettled.Load() || d.store.Health() != nil || !d.committer.lead() {
+		return // or who writes finds them
+	}
+	defer d.committer.next(0)
+	if err := d.catchUp(nil); err == nil {
+		d.unsettled.Store(false)
+	}
+}
+
+// lead makes the caller the one who writes, if nobody does.
+func (c *committer) lead() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.busy {
+		return false
+	}
+	c.busy = true
+	return true
 }
 
 // catchUp hands chunks to their lists that are in the log and were not confirmed: it
@@ -321,6 +343,11 @@ func (d *disk) takeEntry(entry Entry) {
 func (l *list) takeChunk(name *chunkName, pos uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.sync > 0 {
+		for _, c := range l.cursors {
+			c.resolveLocked(errOvertaken)
+		}
+	}
 	for i, e := range name.events {
 		ordinal := name.ordinal + uint64(i)
 		if ordinal < l.ring.tail {

@@ -52,6 +52,8 @@ const (
 var (
 	errDropped   = errors.New("the event was dropped: the queue is full")
 	errAbandoned = errors.New("it unsubscribed")
+	errExpired   = errors.New("its subscription expired")
+	errOvertaken = errors.New("an event that was not confirmed comes before it")
 )
 
 // enterLocked and leaveLocked count a cursor in and out of an ordinal. What all
@@ -135,7 +137,9 @@ func (c *Cursor) closeLocked(why evid.Close) {
 	case why != evid.Expired:
 		c.discardLocked()
 	case c.handed == 0:
-		c.moveLocked(c.pos) // it may be at the end already
+		if c.moveLocked(c.pos); c.pos == nowhere { // it is at the end already
+			c.resolveLocked(errExpired) // the event that is being written is not for it
+		}
 	}
 	c.endLocked()
 }

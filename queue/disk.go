@@ -21,6 +21,8 @@ type disk struct {
 	applied   atomic.Uint64 // position of the newest chunk that the lists have
 	logged    atomic.Uint64 // events in the log, with those that were trimmed
 	bytes     atomic.Int64  // of the event log, about
+	inMemory  atomic.Int64  // bytes of the events that the lists have in memory
+	unsettled atomic.Bool   // a chunk was not confirmed, and may be there
 	crowded   atomic.Bool   // it may have reached its limits
 	full      atomic.Bool   // it has, and nothing is dropped
 	maxBytes  int64

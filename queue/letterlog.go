@@ -175,15 +175,12 @@ func (l *letters) deadEntries() (before uint64, others []uint64) {
 	if oldest == 0 {
 		oldest = newest + 1
 	}
-	log.hasDead = false
 	for _, pos := range dead {
 		switch {
 		case pos < oldest:
 			before = oldest
 		case len(others) < maxDeletes:
 			others = append(others, pos)
-		default:
-			log.hasDead = true
 		}
 	}
 	return before, others
@@ -193,13 +190,17 @@ func (l *letters) deadEntries() (before uint64, others []uint64) {
 func (l *letters) forgotten(before uint64, others []uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for pos := range l.log.entries {
-		if pos < before {
-			delete(l.log.entries, pos)
-		}
-	}
+	log := l.log
 	for _, pos := range others {
-		delete(l.log.entries, pos)
+		delete(log.entries, pos)
+	}
+	log.hasDead = false
+	for pos, entry := range log.entries {
+		if pos < before {
+			delete(log.entries, pos)
+		} else if entry.alive == 0 {
+			log.hasDead = true
+		}
 	}
 }
 

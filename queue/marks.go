@@ -18,6 +18,9 @@ type mark struct {
 // between them is found by reading on.
 const marksApart = 32
 
+// maxMarks is how many marks a list has, at most: with more every second one goes.
+const maxMarks = 1024
+
 // marks are sorted by ordinal, and with that by position.
 type marks []mark
 
@@ -42,10 +45,29 @@ func (m *marks) add(added mark) {
 	}
 	at, _ := slices.BinarySearchFunc(*m, added.ordinal, func(m mark, ordinal uint64) int { return cmp.Compare(m.ordinal, ordinal) })
 	*m = slices.Insert(*m, at, added)
+	if len(*m) > maxMarks {
+		kept := (*m)[:0]
+		for i := 0; i < maxMarks+1; i += 2 { // the first and the last are among them
+			kept = append(kept, (*m)[i])
+		}
+		clear((*m)[len(kept):])
+		*m = kept
+	}
 }
 
-// trim forgets the marks before a position.
+// forget forgets what is before an ordinal, but for the last: nobody is behind it.
+func (m *marks) forget(ordinal uint64) {
+	n, _ := slices.BinarySearchFunc(*m, ordinal, func(m mark, ordinal uint64) int { return cmp.Compare(m.ordinal, ordinal) })
+	if n > 1 {
+		*m = slices.Delete(*m, 0, n-1)
+	}
+}
+
+// trim forgets the marks before a position, but for the last: it says which events were
+// lost at the earliest.
 func (m *marks) trim(before uint64) {
 	n, _ := slices.BinarySearchFunc(*m, before, func(m mark, pos uint64) int { return cmp.Compare(m.pos, pos) })
-	*m = slices.Delete(*m, 0, n)
+	if n > 1 {
+		*m = slices.Delete(*m, 0, n-1)
+	}
 }

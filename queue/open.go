@@ -2,6 +2,7 @@ package queue
 
 import (
 	"cmp"
+	"fmt"
 	"iter"
 	"log/slog"
 	"maps"
@@ -30,10 +31,16 @@ func Open(params Params, deliverer Deliverer, store Store, log *slog.Logger) (*Q
 
 // close saves for the last time.
 func (d *disk) close() error {
-	d.waitIdle()
+	const longest = 3 * time.Second
 	close(d.saver.stop)
-	<-d.saver.done
-	return d.saver.err
+	timer := time.NewTimer(longest)
+	defer timer.Stop()
+	select {
+	case <-d.saver.done:
+		return d.saver.err
+	case <-timer.C: // it ends by itself, when the store answers
+		return fmt.Errorf("save subscribers: %w within %v", ErrUnconfirmed, longest)
+	}
 }
 
 // load reads all journals.
@@ -115,9 +122,12 @@ type loading struct {
 	disk     *disk
 	save     uint64
 	pending  []any // records of a save whose end has not come yet
-	complete bool  // there was a whole save
+	parts    uint64
+	complete bool // there was a whole save
 
 	meta    meta
+	applied uint64 // number of the save that was applied last
+	gap     bool   // one between is missing: lists may lack what is in the event log since
 	lists   map[string]*loadedList
 	cursors map[uint64]*loadedCursor
 	removed map[uint64]bool // numbers of dead letters
@@ -155,11 +165,18 @@ func (l *loading) addState(entry Entry) {
 		return
 	}
 	if e.save != l.save {
-		l.save, l.pending = e.save, nil
+		l.save, l.pending, l.parts = e.save, nil, 0
 	}
+	if e.part != l.parts {
+		return // one is missing: the save does not count
+	}
+	l.parts++
 	l.pending = append(l.pending, e.records...)
 	if n := len(l.pending); n > 0 {
 		if _, ended := l.pending[n-1].(*meta); ended {
+			_, all := l.pending[0].(checkpoint)
+			l.gap = !all && (l.gap || e.save != l.applied+1)
+			l.applied = e.save
 			l.applyAll()
 		}
 	}
@@ -191,7 +208,11 @@ func (l *loading) applyAll() {
 				l.removed[number] = true
 			}
 		case *meta:
+			applied := l.meta.applied
 			l.meta, l.complete = *r, true
+			if l.gap {
+				l.meta.applied = applied
+			}
 		}
 	}
 	l.pending = nil
@@ -326,7 +347,7 @@ func (l *list) build(from *loadedCursor, events JournalInfo) {
 		if g.readAt <= events.Last {
 			c.extra.readAt = g.readAt
 		}
-		l.marks.add(mark{ordinal: c.pos, pos: c.extra.readAt})
+		l.marks.add(mark{ordinal: c.pos, pos: c.extra.readAt, id: g.event})
 	}
 	l.enterLocked(c.pos)
 	if from.discarded {
@@ -345,9 +366,30 @@ func (d *disk) closeOverdue() {
 		l.mu.Lock()
 		for _, c := range l.cursorsLocked() {
 			c.closeOverdueLocked()
+			if c.open && !c.sub.Expires.IsZero() {
+				d.saver.dormant = append(d.saver.dormant, c)
+			}
 		}
 		l.mu.Unlock()
 	}
+}
+
+// closeDormant ends the subscriptions that have expired and were not opened since the
+// restart: nobody else knows of them.
+func (d *disk) closeDormant() {
+	s := &d.saver
+	s.dormant = slices.DeleteFunc(s.dormant, (*Cursor).leaveDormant)
+}
+
+// leaveDormant reports whether the cursor has a reader or is closed now.
+func (c *Cursor) leaveDormant() bool {
+	c.list.mu.Lock()
+	defer c.list.mu.Unlock()
+	if c.reader == nil && c.open && !c.sub.Expires.After(time.Now()) {
+		c.closeLocked(evid.Expired)
+		c.changedLocked()
+	}
+	return c.reader != nil || !c.open
 }
 
 func (c *Cursor) closeOverdueLocked() {

@@ -129,7 +129,7 @@ func (l *list) describe(o *Overview, places []place) []place {
 		switch {
 		case waiting == 0:
 		case c.pos < l.ring.head && l.queue.disk != nil:
-			p.chunk = max(c.chunkLocked(), 1)
+			p.chunk = max(c.placeLocked().pos, 1)
 		default:
 			p.Oldest = l.ring.at(max(c.pos, l.ring.head)).event.Time
 		}

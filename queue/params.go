@@ -37,6 +37,10 @@ type limits struct{ events, bytes int }
 // standardMemory are the limits of a list in memory if nothing else is said.
 func standardMemory() limits { return limits{events: 1024, bytes: 8 << 20} }
 
+// memoryOfAll bounds the bytes that all lists of a queue on disk have in memory: there
+// can be very many names.
+const memoryOfAll = 128 << 20
+
 // memory returns the limits of the lists of a queue in memory.
 func (p *Params) memory() limits {
 	l := standardMemory()

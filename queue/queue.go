@@ -148,7 +148,7 @@ func (q *Queue) Accept(ctx context.Context, e *evid.Event) (kept bool, err error
 	}
 	kept = true
 	if q.disk != nil {
-		kept, err = q.disk.commit(e, l)
+		kept, err = q.disk.commit(raising{event: e, list: l, raise: raise})
 	}
 	if raise != nil && kept {
 		err = raise.wait(ctx, q.closed)
@@ -211,13 +211,20 @@ func (l *list) hasNoRoomLocked(size int) bool {
 // isFullLocked reports whether the list is above its limits with so much more in it.
 func (l *list) isFullLocked(events, bytes int) bool {
 	q := l.queue
+	if q.disk != nil && q.disk.inMemory.Load() > memoryOfAll {
+		return true
+	}
 	return l.ring.len()+events > q.memory.events || l.ring.bytes+bytes > q.memory.bytes
 }
 
 // appendLocked appends an event and keeps what the list has in memory within its
 // limits.
 func (l *list) appendLocked(e entry) {
-	if l.queue.disk != nil {
+	if d := l.queue.disk; d != nil {
+		d.inMemory.Add(int64(e.size))
+		if l.behind == 0 {
+			l.marks.forget(l.ring.head)
+		}
 		l.marks.add(mark{l.ring.tail, e.pos, e.event.ID})
 	}
 	e.readers = l.atTail
@@ -237,13 +244,20 @@ func (l *list) dropLocked() {
 	}
 	l.lastLost = oldest.event.ID
 	l.behind += oldest.readers
+	l.popLocked()
+}
+
+func (l *list) popLocked() {
+	if d := l.queue.disk; d != nil {
+		d.inMemory.Add(-int64(l.ring.at(l.ring.head).size))
+	}
 	l.ring.pop()
 }
 
 // freeLocked drops the events that nobody needs to have in memory.
 func (l *list) freeLocked() {
 	for (l.behind == 0 || l.queue.disk != nil) && l.ring.len() > 0 && l.ring.at(l.ring.head).readers == 0 {
-		l.ring.pop()
+		l.popLocked()
 	}
 }
 
@@ -281,7 +295,7 @@ func (q *Queue) OpenSub(s *evid.Subscription) error {
 		return err
 	}
 	if err = q.disk.saver.sync(); err != nil && isNew == opened {
-		q.close(s.Event, s.Socket.Key(), evid.Unsubscribed)
+		q.close(s.Event, s.Socket.Key(), evid.Expired) // what was accepted meanwhile, or before, is still delivered
 	}
 	return err
 }
@@ -320,10 +334,14 @@ func (q *Queue) open(s *evid.Subscription) (opening, error) {
 	case c.reader == nil:
 		return q.attachLocked(c, s), nil
 	default:
+		change := renewed
+		if !c.open {
+			change = opened
+		}
 		c.openLocked(s)
 		c.changedLocked()
 		c.reader.Renew(s)
-		return renewed, nil
+		return change, nil
 	}
 }
 
@@ -346,15 +364,21 @@ func (q *Queue) close(event, key string, why evid.Close) (mustSave bool) {
 	defer l.mu.Unlock()
 	c := l.cursors[key]
 	if c == nil {
-		return len(l.gone) > 0 // it may be one of these
+		return l.queue.disk != nil && (len(l.gone) > 0 || l.queue.disk.saver.failing.Load()) // it may be one of these
 	}
 	if !c.open && why == evid.Expired {
 		return false // it is so already
 	}
 	c.closeLocked(why)
 	c.changedLocked()
-	expires := c.sub.Expires
-	return why != evid.Expired || expires.IsZero() || time.Now().Before(expires)
+	switch expires := c.sub.Expires; why {
+	case evid.Dismissed:
+		return false // if it comes back it is dismissed again, and who delivers does not wait
+	case evid.Expired:
+		return expires.IsZero() || time.Now().Before(expires)
+	default:
+		return true
+	}
 }
 
 // Refuse makes the queue accept no more events. When it returns, everyone has

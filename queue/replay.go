@@ -62,7 +62,7 @@ func (q *Queue) replay(d *letter) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	c := l.cursors[d.Socket.Key()]
-	if c == nil || !c.open || q.refuses.Load() {
+	if c == nil || !c.open || c.reader == nil || q.refuses.Load() {
 		return false
 	}
 	if !q.letters.beginReplay(d) {

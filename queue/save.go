@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/evid/evid"
@@ -34,6 +35,8 @@ type saver struct {
 	changed []*list    // since the last save
 	urgent  *savedWait // who waits for the next save; nil: nobody
 
+	failing atomic.Bool // the last save failed
+
 	// Of the goroutine.
 	last       [Journals]uint64 // positions of the newest entries
 	save       uint64           // number of the last save
@@ -41,9 +44,11 @@ type saver struct {
 	checkpoint int              // bytes of the last that had all
 	journal    int              // bytes since then
 	err        error            // of the last save
+	dormant    []*Cursor        // not opened since the restart, and to expire
 	applied    uint64           // what is in the event log up to there is in what was saved
 	saved      time.Time
 	trimmed    time.Time
+	unsure     bool // an entry of dead letters was not confirmed
 }
 
 // A savedWait is a save that somebody waits for.
@@ -84,10 +89,14 @@ func (s *saver) sync() error {
 	s.poke()
 	select {
 	case <-w.done:
-		return w.err
-	case <-s.done:
-		return evid.ErrClosed
+	case <-s.done: // that was the last save: it may have been the one
+		select {
+		case <-w.done:
+		default:
+			return evid.ErrClosed
+		}
 	}
+	return w.err
 }
 
 // take returns what has changed and who waits for it to be saved.
@@ -137,9 +146,14 @@ func (d *disk) turn() time.Duration {
 	} else if changed {
 		return wait - since
 	}
+	if changed {
+		d.forgetLetters()
+	}
 	d.unstick()
+	d.settle()
 	if d.crowded.Swap(false) || time.Since(s.trimmed) >= trimInterval {
 		d.trim()
+		d.closeDormant()
 	}
 	return trimInterval
 }
@@ -152,6 +166,7 @@ func (d *disk) saveNow() {
 	err := d.saveChanged(changed, applied)
 	s.saved = time.Now()
 	s.anew, s.err = err != nil, err
+	s.failing.Store(err != nil)
 	if err != nil {
 		d.queue.counters.saveFailures.Add(1)
 	}
@@ -163,6 +178,9 @@ func (d *disk) saveNow() {
 
 // saveChanged writes a save. The lists have what is in the event log up to applied.
 func (d *disk) saveChanged(changed []*list, applied uint64) error {
+	if err := d.settleLetters(); err != nil {
+		return fmt.Errorf("save dead letters: %w", err)
+	}
 	s := &d.saver
 	s.save++
 	w := &stateWriter{save: s.save}
@@ -190,7 +208,6 @@ func (d *disk) saveChanged(changed []*list, applied uint64) error {
 		l.savedNeed = l.savingNeed
 	}
 	s.applied = m.applied
-	d.forgetLetters()
 	return nil
 }
 
@@ -202,6 +219,26 @@ func (d *disk) describe(m *meta, letters unsavedLetters) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	m.nextID = d.nextID
+}
+
+// settleLetters throws away an entry that was not confirmed and is there after all: its
+// letters are saved again, or are no more.
+func (d *disk) settleLetters() error {
+	s := &d.saver
+	if !s.unsure {
+		return nil
+	}
+	info, err := d.store.Info(LetterLog)
+	if err != nil {
+		return err
+	}
+	for pos := s.last[LetterLog] + 1; pos <= info.Last; pos++ {
+		if err := d.store.Delete(LetterLog, pos); err != nil {
+			return err
+		}
+	}
+	s.last[LetterLog], s.unsure = info.Last, false
+	return nil
 }
 
 // saveLetters writes the dead letters that are new or have changed.
@@ -242,8 +279,8 @@ func (d *disk) saveState(w *stateWriter, all bool) error {
 	return nil
 }
 
-// append adds an entry to a journal that only the saver writes. One that was not
-// confirmed and is there after all does no harm.
+// append adds an entry to a journal that only the saver writes. A save that was not
+// confirmed and is there after all does no harm: the next one has all.
 func (d *disk) append(j Journal, entry []byte) (pos uint64, err error) {
 	last := &d.saver.last[j]
 	pos, err = d.store.Append(j, *last, entry)
@@ -257,6 +294,9 @@ func (d *disk) append(j Journal, entry []byte) (pos uint64, err error) {
 	}
 	if err == nil {
 		*last = pos
+	}
+	if j == LetterLog && errors.Is(err, ErrUnconfirmed) {
+		d.saver.unsure = true
 	}
 	return pos, err
 }
@@ -296,22 +336,24 @@ func (l *list) lagsLocked(each func(*lag)) (need uint64) {
 		if c.pos == nowhere || c.pos == l.ring.tail {
 			continue
 		}
-		g := lag{c.id, c.pos, c.ahead, c.chunkLocked()}
+		at := c.placeLocked()
+		g := lag{c.id, c.pos, c.ahead, at.pos, at.id}
 		need = min(need, g.readAt)
 		each(&g)
 	}
 	return need
 }
 
-// chunkLocked is where the cursor's next event is in the event log, or before that.
-func (c *Cursor) chunkLocked() uint64 {
+// placeLocked is where the cursor's next event is in the event log, or before that.
+func (c *Cursor) placeLocked() mark {
 	l := c.list
 	if c.pos >= l.ring.head {
-		return l.ring.at(c.pos).pos
+		e := l.ring.at(c.pos)
+		return mark{c.pos, e.pos, e.event.ID}
 	}
-	at := l.marks.before(c.pos).pos
+	at := l.marks.before(c.pos)
 	if c.extra != nil {
-		at = max(at, c.extra.readAt)
+		at.pos = max(at.pos, c.extra.readAt)
 	}
 	return at
 }

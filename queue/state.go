@@ -48,7 +48,8 @@ type listState struct {
 // A lag is the place of a subscriber that is behind.
 type lag struct {
 	id, pos, ahead uint64
-	readAt         uint64 // where in the event log pos is, or before that
+	readAt         uint64  // where in the event log pos is, or before that
+	event          evid.ID // that is there, or one before it
 }
 
 // A meta is what is saved of the queue itself.
@@ -121,10 +122,10 @@ func (s *scanner) listState() *listState {
 func appendLag(dst []byte, l *lag) []byte {
 	dst = binary.AppendUvarint(append(dst, byte(lagRecord)), l.id)
 	dst = binary.AppendUvarint(binary.AppendUvarint(dst, l.pos), l.ahead)
-	return binary.AppendUvarint(dst, l.readAt)
+	return appendID(binary.AppendUvarint(dst, l.readAt), l.event)
 }
 
-func (s *scanner) lag() *lag { return &lag{s.uvarint(), s.uvarint(), s.uvarint(), s.uvarint()} }
+func (s *scanner) lag() *lag { return &lag{s.uvarint(), s.uvarint(), s.uvarint(), s.uvarint(), s.id()} }
 
 func appendNumbers(dst []byte, kind recordKind, numbers []uint64) []byte {
 	dst = binary.AppendUvarint(append(dst, byte(kind)), uint64(len(numbers)))

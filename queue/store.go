@@ -23,7 +23,7 @@ func (j Journal) String() string {
 }
 
 // MaxEntry is the largest entry of a journal, in bytes.
-const MaxEntry = 768 << 10
+const MaxEntry = 960 << 10
 
 // An Entry is what was appended to a journal.
 type Entry struct {

@@ -54,20 +54,19 @@ func (d *disk) trim() {
 // trimTo trims the event log, of which info says what it has, and then what is left.
 func (d *disk) trimTo(info *JournalInfo) error {
 	before := d.needed(info)
-	limited, why, err := d.limit(info)
+	limited, aged, why, err := d.limit(info)
 	if err != nil {
 		return err
 	}
+	full := limited > before && why != tooOld && d.queue.params.OnFull == Reject
+	if full { // what is too old goes all the same
+		limited, why = aged, tooOld
+	}
+	d.full.Store(full)
 	if limited > before {
-		if d.queue.params.OnFull == Reject && why != tooOld {
-			d.full.Store(true)
-		} else {
-			d.log.Warn("events dropped from the log, also for subscribers that have not had them", "because", why,
-				"chunks", limited-info.First)
-			before = limited
-		}
-	} else {
-		d.full.Store(false)
+		d.log.Warn("events dropped from the log, also for subscribers that have not had them", "because", why,
+			"chunks", limited-info.First)
+		before = limited
 	}
 	if before <= info.First {
 		return nil
@@ -105,14 +104,14 @@ const (
 )
 
 // limit returns the chunk with which the log has to begin so that it is within its
-// limits.
-func (d *disk) limit(info *JournalInfo) (first uint64, why string, err error) {
+// limits, and so that nothing in it is too old.
+func (d *disk) limit(info *JournalInfo) (first, aged uint64, why string, err error) {
 	p := &d.queue.params
-	first = info.First
+	aged = info.First
 	if p.MaxAge > 0 && time.Since(info.Oldest) > p.MaxAge {
-		first, err = d.firstChunk(info, func(c *chunk) bool { return time.Since(c.time) <= p.MaxAge })
-		why = tooOld
+		aged, err = d.firstChunk(info, func(c *chunk) bool { return time.Since(c.time) <= p.MaxAge })
 	}
+	first, why = aged, tooOld
 	if err == nil && info.Bytes > uint64(d.maxBytes) {
 		// An eighth more than needed, so that this is not done for each event.
 		excess := float64(info.Bytes) - float64(d.maxBytes)/8*7
@@ -120,24 +119,33 @@ func (d *disk) limit(info *JournalInfo) (first uint64, why string, err error) {
 			first, why = at, tooLarge
 		}
 	}
-	if err == nil && p.MaxEvents > 0 {
+	if err == nil && d.hasTooMany() {
 		logged := d.logged.Load()
 		var at uint64
 		at, err = d.firstChunk(info, func(c *chunk) bool { return logged-c.before <= uint64(p.MaxEvents) })
-		if err == nil && at > first {
+		if at > first {
 			first, why = at, tooMany
 		}
 	}
-	return first, why, err
+	return first, aged, why, err
+}
+
+// hasTooMany reports whether there may be more events than max_events: it is looked up
+// which ones only then.
+func (d *disk) hasTooMany() bool {
+	most := uint64(d.queue.params.MaxEvents)
+	start := d.start.Load()
+	return most > 0 && (start == nil || d.logged.Load()-start.before > most)
 }
 
 // firstChunk returns the first chunk of which that is true; it is of all after it.
 func (d *disk) firstChunk(info *JournalInfo, is func(*chunk) bool) (pos uint64, err error) {
 	n := sort.Search(int(info.Last+1-info.First), func(i int) bool {
-		header, e := d.header(info.First + uint64(i))
-		if e != nil {
-			err = e
+		if err != nil {
+			return true
 		}
+		var header *chunk
+		header, err = d.header(info.First + uint64(i))
 		return header == nil || is(header)
 	})
 	return info.First + uint64(n), err
