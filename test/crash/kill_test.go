@@ -76,7 +76,7 @@ func (s *storm) run(startOne func(instance int, raises bool) *process, raise fun
 	s.killed(p, 0)
 	var churning []*subscriber
 	for i := range churners {
-		churning = append(churning, &subscriber{event: eventName(int64(i)), method: fmt.Sprintf("churner%d", i), at: s.fast})
+		churning = append(churning, &subscriber{event: eventName(int64(i)), method: fmt.Sprintf("churner%d", i), at: []*receiver{s.fast, s.slow}[i%2]})
 	}
 	s.subs = append(s.subs, churning...)
 	instance := 1

@@ -12,16 +12,18 @@ import (
 	"strconv"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/evid/evid"
 	"github.com/evid/evid/internal/daemon"
 )
 
 var (
-	rounds      = flag.Int("rounds", 10, "how often evid is killed in each of the tests")
-	waiting     = flag.Int("waiting", 20_480, "how many events wait when evid starts")
-	subscribers = flag.Int("subscribers", 1000, "how many there are when evid starts")
-	seed        = flag.Uint64("seed", 0, "of the random moments; 0: another one each time")
+	rounds       = flag.Int("rounds", 10, "how often evid is killed in each of the tests")
+	longestRound = flag.Duration("round", 600*time.Millisecond, "how long evid runs until it is killed, at most")
+	waiting      = flag.Int("waiting", 20_480, "how many events wait when evid starts")
+	subscribers  = flag.Int("subscribers", 1000, "how many there are when evid starts")
+	seed         = flag.Uint64("seed", 0, "of the random moments; 0: another one each time")
 )
 
 // With these in its environment the test binary is a program that has evid inside.

@@ -96,7 +96,7 @@ func (s *subscriber) change(p *process, instance int, open bool) error {
 
 // killLater kills a process at a random moment, and sometimes before it is ready.
 func (s *storm) killLater(p *process, early bool) {
-	longest := 600 * time.Millisecond
+	longest := *longestRound
 	if early {
 		longest = 300 * time.Millisecond
 	}
@@ -145,13 +145,27 @@ func (s *storm) churn(p *process, instance int, subs []*subscriber, seed uint64)
 
 // raiseMI raises over one connection until the process is killed, counting from n on.
 func (s *storm) raiseMI(url string, raiser int64, n *int64) {
+	s.raise(url, func() (string, key) {
+		*n++
+		return eventName(raiser + *n), key{raiser, *n}
+	})
+}
+
+// raiseNamed raises one event.
+func (s *storm) raiseNamed(url, event string, n *int64) {
+	s.raise(url, func() (string, key) {
+		*n++
+		return event, key{0, *n}
+	})
+}
+
+func (s *storm) raise(url string, next func() (string, key)) {
 	client := &http.Client{Transport: new(http.Transport)}
 	defer client.CloseIdleConnections()
 	for {
-		*n++
-		event := eventName(raiser + *n)
+		event, k := next()
 		r := raise{begun: time.Now()}
-		ok, err := raiseOnce(client, url, event, key{raiser, *n})
+		ok, err := raiseOnce(client, url, event, k)
 		if err != nil {
 			s.Errorf("raise %s: %v", event, err)
 		}
@@ -160,7 +174,7 @@ func (s *storm) raiseMI(url string, raiser int64, n *int64) {
 		}
 		r.acked = time.Now()
 		s.mu.Lock()
-		s.acked[event][key{raiser, *n}] = r
+		s.acked[event][k] = r
 		s.mu.Unlock()
 	}
 }
