@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -72,8 +73,20 @@ func (s *Store) read(j queue.Journal, from uint64, count int, deadline time.Time
 }
 
 // readDirect reads from a stream that one server keeps: there is no other that could lag
-// behind it.
+// behind it. To the server an entry is not there if it cannot open the file that has it.
 func (s *Store) readDirect(l *link, j queue.Journal, from uint64, entries []queue.Entry, deadline time.Time) (int, error) {
+	if l.server == nil {
+		return s.readPresent(l, j, from, entries, deadline)
+	}
+	before := l.server.log.starved.Load()
+	n, err := s.readPresent(l, j, from, entries, deadline)
+	if err == nil && (n == 0 || entries[0].Pos != from) && l.server.log.starved.Load() != before {
+		return 0, syscall.EMFILE
+	}
+	return n, err
+}
+
+func (s *Store) readPresent(l *link, j queue.Journal, from uint64, entries []queue.Entry, deadline time.Time) (int, error) {
 	n, err := l.batch(j, from, entries, deadline)
 	if n > 0 || err != nil || from > s.known[j].Load() {
 		return n, err

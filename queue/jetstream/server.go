@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"syscall"
 
 	"github.com/nats-io/nats-server/v2/server"
 )
@@ -72,10 +74,11 @@ func (e *embedded) stop() <-chan struct{} {
 // A serverLog takes what the server logs: none of it is more than a warning, as the
 // daemon goes on. It keeps the last complaint.
 type serverLog struct {
-	log  *slog.Logger
-	mu   sync.Mutex
-	last string
-	gone []goneBlock
+	log     *slog.Logger
+	starved atomic.Uint64 // files that could not be opened because too many are open
+	mu      sync.Mutex
+	last    string
+	gone    []goneBlock
 }
 
 // A goneBlock is what the server says of a file that its index knows, and that is not
@@ -85,8 +88,25 @@ type goneBlock struct {
 	text  string
 }
 
+// routine is what the server says of a start after a kill, in which nothing need be
+// wrong: what is wrong, Open finds by itself.
+var routine = [...]string{"Stream state outdated", "Recovering stream state from index errored"}
+
 func (l *serverLog) complain(format string, args []any) {
 	text := strings.TrimSpace(fmt.Sprintf(format, args...))
+	for _, arg := range args {
+		if err, ok := arg.(error); ok && (errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)) {
+			l.starved.Add(1)
+			l.log.Debug("NATS server: " + text) // who asked is told
+			return
+		}
+	}
+	for _, known := range routine {
+		if strings.Contains(text, known) {
+			l.log.Debug("NATS server: " + text)
+			return
+		}
+	}
 	l.mu.Lock()
 	l.last = text
 	if _, block, ok := strings.Cut(text, "could not locate msg block "); ok {
