@@ -32,10 +32,10 @@ func (s *Subscription) Dismiss() error {
 	return s.dismiss(s)
 }
 
-// A Keeper keeps the events that were raised until they are delivered: the
-// queue; see [Restorer] for one that keeps subscriptions as well. It takes calls from several goroutines at once and brings them into
-// one order: an event goes to just those subscriptions that were opened before
-// it was accepted and not closed before that.
+// A Keeper keeps the events that were raised until they are delivered: the queue; see
+// [Restorer] for one that keeps subscriptions as well. It takes calls from several
+// goroutines at once and brings them into one order: an event goes to just those
+// subscriptions that were opened before it was accepted and not closed before that.
 type Keeper interface {
 	// Accept numbers the event and keeps it for every open subscription to its
 	// name. It reports whether it was kept; false without an error says that

@@ -414,8 +414,9 @@ func (c *Cursor) abandonFirstLocked() {
 	c.moveLocked(end)
 }
 
-// attachLocked begins to deliver to a subscriber that was there before the restart.
-func (q *Queue) attachLocked(c *Cursor, s *evid.Subscription) opening {
+// attachLocked begins to deliver to a subscriber that was there before the restart. It
+// reports whether there is something to save.
+func (q *Queue) attachLocked(c *Cursor, s *evid.Subscription) (mustSave bool) {
 	same := c.sub.Socket.String() == s.Socket.String() && c.sub.Expire == s.Expire && c.sub.Expires.Equal(s.Expires)
 	c.reader = q.deliverer.Attach(c, s)
 	if same && !c.open { // it has expired, and events still wait
@@ -423,16 +424,15 @@ func (q *Queue) attachLocked(c *Cursor, s *evid.Subscription) opening {
 	} else {
 		c.openLocked(s)
 	}
+	if !same {
+		c.changedLocked()
+	}
 	if c.waitingLocked(0, c.list.ring.tail) > 0 {
 		q.deliverer.Wake([]*Cursor{c})
 	} else {
 		c.parkLocked()
 	}
-	if same {
-		return unchanged
-	}
-	c.changedLocked()
-	return renewed
+	return !same
 }
 
 // Restored implements [evid.Restorer]. With those that are subscribed are those that

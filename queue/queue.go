@@ -290,59 +290,51 @@ func (l *list) wakeLocked() {
 
 // OpenSub implements [evid.Keeper].
 func (q *Queue) OpenSub(s *evid.Subscription) error {
-	isNew, err := q.open(s)
-	if err != nil || q.disk == nil || !isNew.worthSaving() {
+	wasOpen, mustSave, err := q.open(s)
+	if err != nil || !mustSave || q.disk == nil {
 		return err
 	}
-	if err = q.disk.saver.sync(); err != nil && isNew == opened {
+	if err = q.disk.saver.sync(); err != nil && !wasOpen {
 		q.close(s.Event, s.Socket.Key(), evid.Expired) // what was accepted meanwhile, or before, is still delivered
 	}
 	return err
 }
 
-// An opening is what opening a subscription has changed.
-type opening uint8
-
-const (
-	unchanged opening = iota // it was there already, with all that is saved of it
-	renewed
-	opened
-)
-
-func (o opening) worthSaving() bool { return o != unchanged }
-
-func (q *Queue) open(s *evid.Subscription) (opening, error) {
+// open opens a subscription. It reports whether it was open, and whether there is
+// something of it to save.
+func (q *Queue) open(s *evid.Subscription) (wasOpen, mustSave bool, err error) {
 	l := q.findOrMake(s.Event)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if q.refuses.Load() {
-		return unchanged, evid.ErrClosed
+		return false, false, evid.ErrClosed
 	}
 	c := l.cursors[s.Socket.Key()]
-	switch {
-	case c == nil:
-		c = &Cursor{list: l, pos: nowhere}
-		c.reader = q.deliverer.Attach(c, s)
-		if q.disk != nil {
-			c.id = q.disk.newID()
+	if c == nil {
+		c = q.newCursorLocked(l, s)
+	} else {
+		wasOpen = c.open
+		if c.reader == nil {
+			mustSave = q.attachLocked(c, s)
+			return wasOpen, mustSave, nil
 		}
-		l.cursors[s.Socket.Key()] = c
-		c.parkLocked()
-		c.openLocked(s)
-		c.changedLocked()
-		return opened, nil
-	case c.reader == nil:
-		return q.attachLocked(c, s), nil
-	default:
-		change := renewed
-		if !c.open {
-			change = opened
-		}
-		c.openLocked(s)
-		c.changedLocked()
-		c.reader.Renew(s)
-		return change, nil
+		defer c.reader.Renew(s) // once it is open
 	}
+	c.openLocked(s)
+	c.changedLocked()
+	return wasOpen, true, nil
+}
+
+// newCursorLocked returns a cursor for a new subscriber.
+func (q *Queue) newCursorLocked(l *list, s *evid.Subscription) *Cursor {
+	c := &Cursor{list: l, pos: nowhere}
+	c.reader = q.deliverer.Attach(c, s)
+	if q.disk != nil {
+		c.id = q.disk.newID()
+	}
+	l.cursors[s.Socket.Key()] = c
+	c.parkLocked()
+	return c
 }
 
 // CloseSub implements [evid.Keeper].

@@ -212,7 +212,8 @@ func (d *Daemon) restore() {
 	}
 }
 
-// Start restores the subscriptions that were kept and begins to listen. After an error the daemon is at its end.
+// Start restores the subscriptions that were kept and begins to listen. After an error
+// the daemon is at its end.
 func (d *Daemon) Start() error {
 	d.restore()
 	if d.http != nil {

@@ -21,7 +21,6 @@ const (
 	watchEvery = 250 * time.Millisecond
 )
 
-// ErrInUse is wrapped by what says who has the lease.
 // ErrInUse is wrapped by the error of [Open] if another process has the queue.
 var ErrInUse = errors.New("another evid uses it")
 
