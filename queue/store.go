@@ -48,7 +48,8 @@ type Store interface {
 	// Append adds an entry after the one at position last, which is the newest that
 	// the caller knows of (0: none), and returns its position once it is kept. The
 	// error wraps
-	//   - [ErrUnhealthy]: nothing was attempted;
+	//   - [ErrUnhealthy]: nothing was attempted. A store whose disk is full may say so of
+	//     the event log alone, so that it can be saved what need not be kept any more;
 	//   - [ErrUnconfirmed]: it may have been added, or not. Once the store is healthy
 	//     again that is settled: it does not turn up later than an entry that is
 	//     appended after it;
@@ -59,15 +60,15 @@ type Store interface {
 	// room for, or fewer. 0 without an error says that there are none. Positions that
 	// are missing were thrown away, or were lost to damage.
 	Read(j Journal, from uint64, entries []Entry) (n int, err error)
-	// Trim throws away all entries before a position.
+	// Trim throws away all entries before a position; if it fails, maybe some of them.
 	Trim(j Journal, before uint64) error
 	// Delete throws away one entry; one that is gone is no error.
 	Delete(j Journal, pos uint64) error
 	// Info says what a journal has.
 	Info(j Journal) (JournalInfo, error)
-	// Health returns nil, or why the store takes nothing now; it gets well by itself.
+	// Health returns nil, or why the store takes no events now; it gets well by itself.
 	Health() error
-	// Free is how many bytes there is room for; false: it does not know.
+	// Free is how many bytes of entries there is room for; false: it does not know.
 	Free() (bytes uint64, known bool)
 	// Close ends the store. What was appended is kept.
 	Close() error

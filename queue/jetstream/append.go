@@ -171,7 +171,7 @@ func (s *Store) Append(j queue.Journal, last uint64, entry []byte) (uint64, erro
 	if len(entry) > queue.MaxEntry {
 		return 0, fmt.Errorf("append to %s: expected at most %d bytes, got %d", j, queue.MaxEntry, len(entry))
 	}
-	l, err := s.healthyLink()
+	l, err := s.healthyLink(j)
 	if err != nil {
 		return 0, fmt.Errorf("append to %s: %w", j, err)
 	}

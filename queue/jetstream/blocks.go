@@ -1,6 +1,7 @@
 package jetstream
 
 import (
+	"bufio"
 	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
@@ -74,6 +75,82 @@ func blockFiles(stream string) ([]block, error) {
 	}
 	slices.SortFunc(blocks, func(a, b block) int { return a.number - b.number })
 	return blocks, nil
+}
+
+// A cut is where a stream is to be trimmed.
+type cut struct {
+	first uint64 // position that the block with it begins with
+	needs uint64 // bytes that the server may need to write for it
+}
+
+const (
+	// rewritten is how large a block must be to be written anew when more than half of it
+	// is trimmed.
+	rewritten = 2 << 20
+	// spareRoom is for the index, and for what has not reached the files yet.
+	spareRoom = 256 << 10
+)
+
+// findCut finds the entry at a position, which is to become the first.
+func findCut(stream string, before uint64) (cut, error) {
+	blocks, err := blockFiles(stream)
+	if err != nil {
+		return cut{}, err
+	}
+	for _, b := range slices.Backward(blocks) {
+		c, err := b.cut(before)
+		if err != nil && !os.IsNotExist(err) || c.first > 0 && c.first <= before {
+			return c, err
+		}
+	}
+	return cut{}, nil // it was trimmed before
+}
+
+// cut goes through the heads of the records.
+func (b *block) cut(before uint64) (c cut, err error) {
+	f, err := os.Open(b.path)
+	if err != nil {
+		return c, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return c, err
+	}
+	size, at, marks := info.Size(), int64(0), int64(0)
+	for r := bufio.NewReaderSize(f, 64<<10); ; {
+		head, err := r.Peek(recordHead)
+		if err != nil {
+			break // the end, or what is being written
+		}
+		length := int64(binary.LittleEndian.Uint32(head) &^ headersBit)
+		pos := binary.LittleEndian.Uint64(head[4:])
+		if length < recordHead+recordSum || length > longestRecord {
+			break
+		}
+		if pos&deletedAway == 0 {
+			pos &^= deletedHere
+			if c.first == 0 {
+				c.first = pos
+			}
+			if pos >= before {
+				break
+			}
+			marks++
+		}
+		if _, err := r.Discard(int(length)); err != nil {
+			break
+		}
+		at += length
+	}
+	switch rest := size - at; {
+	case c.first >= before: // nothing of it goes
+	case size > rewritten && 2*rest < size:
+		c.needs = uint64(rest) + spareRoom
+	default:
+		c.needs = uint64(marks*(recordHead+recordSum)) + spareRoom
+	}
+	return c, nil
 }
 
 func escapeGlob(path string) string {

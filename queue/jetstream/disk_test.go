@@ -2,6 +2,7 @@ package jetstream_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -46,7 +47,7 @@ func fillDisk(t *testing.T, s *jetstream.Store) uint64 {
 		if !errors.Is(err, queue.ErrUnconfirmed) {
 			t.Fatalf("got %v, want %v", err, queue.ErrUnconfirmed)
 		}
-		if _, err := s.Append(queue.LetterLog, 0, []byte("x")); !errors.Is(err, queue.ErrUnhealthy) {
+		if _, err := s.Append(queue.EventLog, last, []byte("x")); !errors.Is(err, queue.ErrUnhealthy) {
 			t.Fatalf("got %v, want %v", err, queue.ErrUnhealthy)
 		}
 		return last
@@ -134,4 +135,104 @@ func TestDiskFullTrim(t *testing.T) {
 		t.Fatal(err)
 	}
 	goesOn(t, s, last)
+}
+
+// reserveBytes is the room that the reserve takes.
+func reserveBytes(t *testing.T, dir string) int64 {
+	t.Helper()
+	var s unix.Stat_t
+	if err := unix.Stat(filepath.Join(dir, "reserve"), &s); err != nil {
+		t.Fatal(err)
+	}
+	return s.Blocks * 512
+}
+
+// awaitShort waits until a store takes all but events.
+func awaitShort(t *testing.T, s *jetstream.Store, last uint64) {
+	t.Helper()
+	until(t, 10*time.Second, "the reserve is given up", func() bool {
+		_, err := s.Append(queue.StateLog, last, []byte("x"))
+		return err == nil
+	})
+	appendTo(t, s, queue.LetterLog, last, "x")
+	want := "append to events: the queue cannot write: the disk is full: expected 6553600 bytes free, there are "
+	if _, err := s.Append(queue.EventLog, 0, []byte("x")); !errors.Is(err, queue.ErrUnhealthy) || !strings.Contains(err.Error(), want) {
+		t.Errorf("got %v, want %s", err, want)
+	}
+	if err := s.Health(); !errors.Is(err, queue.ErrUnhealthy) {
+		t.Errorf("health: got %v, want %v", err, queue.ErrUnhealthy)
+	}
+}
+
+// On a full disk all is kept but events, and what is not needed any more can be thrown
+// away: then there is room again. That also holds if evid is started meanwhile.
+func TestReserve(t *testing.T) {
+	for _, restart := range []bool{false, true} {
+		t.Run(fmt.Sprint("restart=", restart), func(t *testing.T) {
+			t.Parallel()
+			p := inDir(filepath.Join(mountTmpfs(t, "24m"), "queue"))
+			log := &logBuffer{}
+			s := openLogged(t, p, log.logger())
+			if got := reserveBytes(t, p.Dir); got != 4<<20 {
+				t.Fatalf("the reserve has %d bytes, want 4 MB", got)
+			}
+			last := fillDisk(t, s)
+			awaitShort(t, s, 0)
+			if got := reserveBytes(t, p.Dir); got != 0 {
+				t.Errorf("the reserve has %d bytes, want none", got)
+			}
+			if restart {
+				if err := s.Close(); err != nil {
+					t.Fatal(err)
+				}
+				s = openLogged(t, p, log.logger())
+				awaitShort(t, s, 1)
+			}
+			// In the middle of a file, the first one: that gives back nothing, and does no harm.
+			_ = s.Trim(queue.EventLog, 10)
+			if err := s.Trim(queue.EventLog, last*2/3); err != nil {
+				t.Fatal(err)
+			}
+			goesOn(t, s, last)
+			if got := reserveBytes(t, p.Dir); got != 4<<20 {
+				t.Errorf("the reserve has %d bytes, want 4 MB again", got)
+			}
+			text := log.String()
+			given := 1
+			if restart {
+				given = 2
+			}
+			if strings.Count(text, "cannot write: events are refused until it can") != 1 || strings.Count(text, "has given up its reserve") != given ||
+				strings.Count(text, "can write again") != 1 {
+				t.Errorf("the log says:\n%s", text)
+			}
+		})
+	}
+}
+
+// What others have filled they have to give back; until then all but events is kept.
+func TestReserveAmongOthers(t *testing.T) {
+	t.Parallel()
+	dir := mountTmpfs(t, "24m")
+	p := inDir(filepath.Join(dir, "queue"))
+	s := open(t, p)
+	appendTo(t, s, queue.EventLog, 0, "x")
+	other := filepath.Join(dir, "other")
+	if err := os.WriteFile(other, make([]byte, 24<<20), 0o600); !errors.Is(err, unix.ENOSPC) {
+		t.Fatal(err)
+	}
+	if _, err := s.Append(queue.EventLog, 1, make([]byte, 64<<10)); !errors.Is(err, queue.ErrUnconfirmed) {
+		t.Fatalf("got %v, want %v", err, queue.ErrUnconfirmed)
+	}
+	awaitShort(t, s, 0)
+	if err := s.Trim(queue.EventLog, 2); err != nil {
+		t.Error(err)
+	}
+	if err := os.Remove(other); err != nil {
+		t.Fatal(err)
+	}
+	until(t, 10*time.Second, "the store is well", func() bool { return s.Health() == nil })
+	if got := reserveBytes(t, p.Dir); got != 4<<20 {
+		t.Errorf("the reserve has %d bytes, want 4 MB again", got)
+	}
 }

@@ -13,5 +13,7 @@
 // What is damaged is set aside in damaged-N in the directory, and all that is whole is
 // kept: see [Store.Damage] and [Verify].
 //
-// Trimming gives room back in whole files of 8 MB.
+// Trimming gives room back in whole files of 8 MB. It needs room itself, as does saving
+// what may be trimmed: that is in reserve, and is given up when the disk is full. Until
+// there is room for it again, entries are taken but for those of the event log.
 package jetstream

@@ -17,7 +17,18 @@ const (
 	// enoughRoom is what must be free until appending is tried again: for the largest
 	// entry of each journal.
 	enoughRoom = uint64(queue.Journals) * queue.MaxEntry
+	// leastRoom is what must be free to append to the other journals, without the reserve.
+	leastRoom = queue.MaxEntry
 )
+
+// A shortage is why a store that has given up its reserve takes no events.
+type shortage struct {
+	wants, free uint64
+}
+
+func (s *shortage) Error() string {
+	return fmt.Sprintf("the disk is full: expected %d bytes free, there are %d", s.wants, s.free)
+}
 
 var errStopped = errors.New("stopped")
 
@@ -41,7 +52,22 @@ func (s *Store) openEmbedded() (err error) {
 			s.damage = append(s.damage, n.text)
 		}
 	}
+	s.openReserve()
 	return nil
+}
+
+// openReserve sees to the reserve. Without it the store works: until the disk is full.
+func (s *Store) openReserve() {
+	var err error
+	if s.params.noReserve {
+		s.reserve = &reserve{}
+	} else if s.reserve, err = openReserve(s.dir); err != nil {
+		s.log.Warn("queue "+s.name+" has no reserve: it may not heal by itself when the disk is full", "reason", err.Error())
+	}
+	if err := s.restock(); err != nil { // it was given up, and still is
+		s.settle(err, time.Now())
+		s.callHealer()
+	}
 }
 
 // abandon undoes what an Open has done that failed.
@@ -94,26 +120,80 @@ func (s *Store) startEmbedded() error {
 // full, nor from other errors of it: its streams refuse all writes from then on. So it
 // is opened again: at once, for reads and trims, and then each time a write has failed.
 func (s *Store) healEmbedded() error {
-	if err := s.waitForDisk(); err != nil && !isFull(err) {
+	if s.isSound() {
+		if err := s.restock(); err != nil {
+			return err // nothing but room is missing
+		}
+	}
+	err := s.waitForDisk()
+	if err != nil && !isFull(err) {
 		// It would not start, and the old one may still be read.
 		return fmt.Errorf("write to %s: %w", s.dir, err)
 	}
-	s.mu.Lock()
-	spoiled := s.spoiled || s.link == nil
-	s.mu.Unlock()
-	if spoiled {
+	if err := s.makeRoom(isFull(err)); err != nil {
+		return err
+	}
+	if !s.isSound() {
 		if err := s.reopen(); err != nil {
 			return err
 		}
 	}
-	free, err := freeBytes(s.dir)
+	if err := s.restock(); err != nil {
+		return err
+	}
+	free, err := s.free()
 	if err != nil {
-		return fmt.Errorf("ask for the room in %s: %w", s.dir, err)
+		return err
 	}
 	if free < enoughRoom {
-		return fmt.Errorf("the disk is full: expected %d bytes free, there are %d", enoughRoom, free)
+		return &shortage{enoughRoom, free}
 	}
 	return s.probe()
+}
+
+// isSound reports whether the server works, as far as is known.
+func (s *Store) isSound() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.spoiled && s.link != nil
+}
+
+func (s *Store) free() (uint64, error) {
+	free, err := freeBytes(s.dir)
+	if err != nil {
+		return 0, fmt.Errorf("ask for the room in %s: %w", s.dir, err)
+	}
+	return free, nil
+}
+
+// makeRoom gives up the reserve if the disk is full.
+func (s *Store) makeRoom(full bool) error {
+	free, err := s.free()
+	if err != nil || !s.reserve.held.Load() || free >= enoughRoom && !full {
+		return err
+	}
+	return s.reserve.giveUp()
+}
+
+// restock takes room for the reserve, if it was given up and there is enough: also for
+// what comes after it, as it would be given up again else.
+func (s *Store) restock() error {
+	missing := s.reserve.missing()
+	if missing == 0 {
+		return nil
+	}
+	free, err := s.free()
+	if err != nil {
+		return err
+	}
+	wants := missing + enoughRoom
+	if free < wants {
+		return &shortage{wants, free}
+	}
+	if err = s.reserve.take(); isFull(err) {
+		return &shortage{wants, free}
+	}
+	return err
 }
 
 // waitForDisk waits until the disk has taken something. A server on a disk that hangs is

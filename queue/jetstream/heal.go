@@ -15,15 +15,19 @@ func (s *Store) fail(l *link, reason error) {
 		return
 	}
 	s.spoiled = true
-	first := s.sick == nil
-	if first {
+	first := s.sick == nil && s.short == nil
+	if s.sick == nil {
 		s.sick = reason
 	}
 	s.mu.Unlock()
 	if !first {
-		return
+		return // it is being healed
 	}
 	s.log.Error("queue "+s.name+" cannot write: events are refused until it can", "reason", reason.Error())
+	s.callHealer()
+}
+
+func (s *Store) callHealer() {
 	select {
 	case s.ill <- struct{}{}:
 	default:
@@ -55,6 +59,9 @@ func (s *Store) tend() {
 }
 
 func (s *Store) heal() {
+	if s.Health() == nil {
+		return // that was before it was healed last
+	}
 	began := time.Now()
 	tick := time.NewTicker(healEvery)
 	defer tick.Stop()
@@ -90,12 +97,30 @@ func (s *Store) settle(err error, began time.Time) bool {
 		s.mu.Unlock() // something failed meanwhile
 		return false
 	case err != nil:
-		s.sick = fmt.Errorf("%w (for %v)", err, time.Since(began).Round(time.Second))
+		first := s.noteLocked(err, began)
 		s.mu.Unlock()
+		if first {
+			s.log.Warn("queue "+s.name+" has given up its reserve: who has had what is saved, events are refused until there is room",
+				"reason", err.Error())
+		}
 		return false
 	}
-	s.sick = nil
+	s.sick, s.short = nil, nil
 	s.mu.Unlock()
 	s.log.Info("queue "+s.name+" can write again", "after", time.Since(began).Round(time.Millisecond).String())
 	return true
+}
+
+// noteLocked notes why the store is not well. It reports whether it is well enough for all
+// but events, and was not before.
+func (s *Store) noteLocked(err error, began time.Time) (first bool) {
+	full, ok := errors.AsType[*shortage](err)
+	err = fmt.Errorf("%w (for %v)", err, time.Since(began).Round(time.Second))
+	if !ok || s.spoiled || full.free < leastRoom || s.reserve.missing() == 0 {
+		s.sick = err
+		return false
+	}
+	first = s.short == nil
+	s.sick, s.short = nil, err
+	return first
 }

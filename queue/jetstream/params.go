@@ -24,6 +24,8 @@ type Params struct {
 	KeyFile       string        // file with the key of that certificate, PEM
 	Replicas      int           // servers of it that keep each entry; 0: 3 if it is a cluster, else 1
 	Prefix        string        // of the names of the streams
+
+	noReserve bool // it is not written to
 }
 
 // The words for Params.Sync.

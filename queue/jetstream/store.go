@@ -1,6 +1,7 @@
 package jetstream
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
@@ -31,8 +32,9 @@ type Store struct {
 	run      string // random: the ids of two runs differ
 	names    names
 	patience time.Duration
-	lock     *lock  // nil: external
-	lease    *lease // nil: embedded
+	lock     *lock    // nil: external
+	lease    *lease   // nil: embedded
+	reserve  *reserve // nil: external
 
 	known [queue.Journals]atomic.Uint64 // the newest positions that there are, at least
 	reads chan struct{}                 // has one for each Read under way
@@ -46,6 +48,7 @@ type Store struct {
 	server  *embedded     // the newest there was, which may be about to end
 	changed chan struct{} // closed, and made anew, when link changes
 	sick    error         // why it takes nothing; nil: it does
+	short   error         // why it takes no events: the reserve was given up; nil: it was not
 	lost    bool          // for good
 	spoiled bool          // the server has to be opened again
 	closed  bool
@@ -104,7 +107,7 @@ func (s *Store) String() string { return s.name }
 // Info is that of [queue.Store].
 func (s *Store) Info(j queue.Journal) (queue.JournalInfo, error) {
 	var a *answer
-	err := s.ask(func(l *link) (err error) {
+	err := s.askSound(func(l *link) (err error) {
 		a, err = l.call(l.read[j], "STREAM.INFO."+l.stream(j), struct{}{})
 		return err
 	})
@@ -120,6 +123,21 @@ func (s *Store) Info(j queue.Journal) (queue.JournalInfo, error) {
 		info.First, info.Oldest = info.Last+1, time.Time{}
 	}
 	return info, nil
+}
+
+// askSound asks the server for something, unless it has failed and was not opened again
+// yet: on a disk that hangs whoever asked would wait in vain.
+func (s *Store) askSound(f func(l *link) error) error {
+	s.mu.Lock()
+	var err error
+	if s.sick != nil && s.spoiled {
+		err = s.healthLocked()
+	}
+	s.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	return s.ask(f)
 }
 
 // ask asks the server for something, within the store's time limit: again, if it was
@@ -172,13 +190,13 @@ func (s *Store) know(j queue.Journal, pos uint64) {
 	}
 }
 
-// Free is that of [queue.Store]: an external server does not say.
+// Free is that of [queue.Store]: an external server does not say. The reserve is not free.
 func (s *Store) Free() (uint64, bool) {
 	if s.dir == "" {
 		return 0, false
 	}
 	free, err := freeBytes(s.dir)
-	return free, err == nil
+	return free - min(free, s.reserve.missing()), err == nil
 }
 
 // Health is that of [queue.Store].
@@ -192,16 +210,19 @@ func (s *Store) healthLocked() error {
 	if s.closed {
 		return fmt.Errorf("%w: %w", queue.ErrUnhealthy, errClosed)
 	}
-	if s.sick != nil {
-		return fmt.Errorf("%w: %w", queue.ErrUnhealthy, s.sick)
+	if err := cmp.Or(s.sick, s.short); err != nil {
+		return fmt.Errorf("%w: %w", queue.ErrUnhealthy, err)
 	}
 	return nil
 }
 
-// healthyLink returns what to append by, or why nothing can be appended.
-func (s *Store) healthyLink() (*link, error) {
+// healthyLink returns what to append to a journal by, or why nothing can be appended.
+func (s *Store) healthyLink(j queue.Journal) (*link, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if j != queue.EventLog && s.sick == nil && !s.closed {
+		return s.link, nil
+	}
 	return s.link, s.healthLocked()
 }
 

@@ -9,13 +9,16 @@ import (
 	"github.com/evid/evid/queue"
 )
 
-// Trim is that of [queue.Store]. It is tried even while nothing can be appended: it may
-// be what makes room.
+// trimRoom is room for every trim: more than findCut can find that one needs.
+const trimRoom = 16 << 20
+
+// Trim is that of [queue.Store]. It is tried even while nothing can be appended, once the
+// server was opened again: it may be what makes room.
 func (s *Store) Trim(j queue.Journal, before uint64) error {
 	if before <= 1 {
 		return nil
 	}
-	err := s.ask(func(l *link) error { return s.trim(l, j, before) })
+	err := s.askSound(func(l *link) error { return s.trim(l, j, before) })
 	if err != nil {
 		return fmt.Errorf("trim %s before %d: %w", j, before, err)
 	}
@@ -34,6 +37,41 @@ func (s *Store) trim(l *link, j queue.Journal, before uint64) error {
 			return nil
 		}
 	}
+	if l.server != nil && before <= s.known[j].Load() {
+		if err := s.trimFiles(l, j, before); err != nil {
+			return err
+		}
+	}
+	return s.purge(l, j, before)
+}
+
+// trimFiles sees to it that there is room to trim into the middle of a file, where the
+// server writes what is left of it anew, or a mark for each entry: if it cannot, it takes
+// nothing any more until it is opened again. Whole files it removes without that.
+func (s *Store) trimFiles(l *link, j queue.Journal, before uint64) error {
+	free, err := s.free()
+	if err != nil || free >= trimRoom {
+		return err
+	}
+	c, err := findCut(streamDir(s.dir, l.stream(j)), before)
+	if err != nil {
+		return fmt.Errorf("find the file with it: %w", err)
+	}
+	if free < c.needs && c.first > 1 {
+		if err := s.purge(l, j, c.first); err != nil {
+			return err
+		}
+		if free, err = s.free(); err != nil {
+			return err
+		}
+	}
+	if free < c.needs {
+		return fmt.Errorf("only whole files could be removed: expected %d bytes free, there are %d", c.needs, free)
+	}
+	return nil
+}
+
+func (s *Store) purge(l *link, j queue.Journal, before uint64) error {
 	_, err := l.call(l.read[j], "STREAM.PURGE."+l.stream(j), server.JSApiStreamPurgeRequest{Sequence: before})
 	if err != nil {
 		s.fail(l, fmt.Errorf("a trim of %s failed: %w", j, err))
@@ -46,7 +84,7 @@ func (s *Store) Delete(j queue.Journal, pos uint64) error {
 	if pos == 0 {
 		return nil
 	}
-	err := s.ask(func(l *link) error { return s.remove(l, j, pos) })
+	err := s.askSound(func(l *link) error { return s.remove(l, j, pos) })
 	if err != nil {
 		return fmt.Errorf("delete entry %d of %s: %w", pos, j, err)
 	}

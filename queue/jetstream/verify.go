@@ -58,7 +58,7 @@ func verify(dir string, each func(j queue.Journal, e queue.Entry) error) (report
 		return nil, fmt.Errorf("make a copy: %w", err)
 	}
 	p := DefaultParams()
-	p.Dir, p.Sync, p.CommitTimeout = dirCopy, SyncNever, verifyTime
+	p.Dir, p.Sync, p.CommitTimeout, p.noReserve = dirCopy, SyncNever, verifyTime, true
 	s, err := Open(p, nil)
 	if err != nil {
 		return nil, err
