@@ -199,6 +199,27 @@ func TestReject(t *testing.T) {
 	})
 }
 
+// The limit that comes from what is free leaves room for all else.
+func TestLimitFromRoom(t *testing.T) {
+	for _, test := range []struct {
+		free, want uint64
+	}{
+		{1 << 30, 3 << 28},
+		{64 << 20, 48 << 20},
+		{32 << 20, 16 << 20},
+		{20 << 20, 8 << 20},
+		{0, 8 << 20},
+	} {
+		r := newDiskRig(t)
+		r.store.SetFree(test.free, true)
+		r.start()
+		if got := r.MaxLogBytes(); got != test.want {
+			t.Errorf("%d bytes free: the limit is %d, want %d", test.free, got, test.want)
+		}
+		r.stop()
+	}
+}
+
 // What is on disk is read when the store can read again.
 func TestReadErrors(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -12,7 +12,7 @@ type Params struct {
 	Mode               string        // where events are kept: Durable or Memory
 	PersistSubscribers bool          // Durable: subscriptions outlive the process
 	MaxEvents          int           // Memory: events under one name, 0: 1024; Durable: events in the log, 0: no limit
-	MaxBytes           int           // Memory: bytes of these, 0: 8 MiB; Durable: bytes of the log, 0: three quarters of what is free at the start
+	MaxBytes           int           // Memory: bytes of these, 0: 8 MiB; Durable: bytes of the log, 0: by what is free at the start
 	MaxAge             time.Duration // Durable: how old an event in the log can be; 0: no limit
 	OnFull             string        // what becomes of an event for which there is no room: DropOldest or Reject
 	MaxDeadLetters     int           // dead letters that are kept
@@ -82,7 +82,7 @@ func (p *Params) Modparams() []modparam.Param {
 		},
 		{
 			Name: "max_bytes", Value: modparam.Int(&p.MaxBytes, 0, 1<<50),
-			Usage: "bytes of events that wait, at most: mode memory, under one event name, with 0 8 MiB; mode durable, in all, with 0 three quarters of what is free",
+			Usage: "bytes of events that wait, at most: mode memory, under one event name, with 0 8 MiB; mode durable, in all, with 0 three quarters of what is free and at least 16 MiB less, but 8 MiB",
 		},
 		{
 			Name: "max_age", Value: modparam.Duration(&p.MaxAge, 0, 10*365*24*time.Hour),

@@ -10,6 +10,10 @@ import (
 // others have filled up nothing is dropped that is there already.
 const leastBytes = 8 << 20
 
+// spareBytes are left for all else: a store may give back what was trimmed by and by only,
+// in files that are partly needed, and there are the state and the dead letters.
+const spareBytes = 16 << 20
+
 // setLimits says how large the event log may be. What is free is measured once: a limit
 // that changes by itself could not be explained.
 func (d *disk) setLimits(info JournalInfo) {
@@ -18,7 +22,8 @@ func (d *disk) setLimits(info JournalInfo) {
 	if p := d.queue.params; p.MaxBytes > 0 {
 		d.maxBytes = int64(p.MaxBytes)
 	} else if free, known := d.store.Free(); known {
-		d.maxBytes = int64(max((free+info.Bytes)/4*3, info.Bytes, leastBytes))
+		room := free + info.Bytes
+		d.maxBytes = int64(max(min(room/4*3, room-min(room, spareBytes)), info.Bytes, leastBytes))
 	}
 }
 
