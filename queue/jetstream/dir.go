@@ -69,6 +69,19 @@ func holder(f *os.File) string {
 	return fmt.Sprintf(" (process %s)", pid)
 }
 
+// isThere reports whether the lock is still where it was taken, or cannot be looked at.
+func (l *lock) isThere() bool {
+	mine, err := l.file.Stat()
+	if err != nil {
+		return true
+	}
+	now, err := os.Stat(l.file.Name())
+	if err != nil {
+		return !errors.Is(err, fs.ErrNotExist)
+	}
+	return os.SameFile(mine, now)
+}
+
 func (l *lock) release() { l.file.Close() }
 
 // probeDisk writes to the directory and waits until the disk has it.

@@ -4,8 +4,11 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/evid/evid/queue"
 )
@@ -72,5 +75,32 @@ func takeFiles(t *testing.T) (free func()) {
 		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &old); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// Nothing is taken any more once the directory is not where it was: the next evid would
+// not find it.
+func TestDirectoryMoved(t *testing.T) {
+	p := DefaultParams()
+	p.Dir = filepath.Join(t.TempDir(), "q")
+	s, err := Open(p, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if err := os.Rename(p.Dir, p.Dir+"2"); err != nil {
+		t.Fatal(err)
+	}
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for range 1000 {
+		<-tick.C
+		if s.Health() != nil {
+			break
+		}
+	}
+	_, err = s.Append(queue.EventLog, 0, []byte("x"))
+	if !errors.Is(err, queue.ErrUnhealthy) || !strings.Contains(err.Error(), "the directory was moved or removed") {
+		t.Errorf("append: %v", err)
 	}
 }

@@ -6,6 +6,12 @@ import (
 	"time"
 )
 
+// lookEvery is how often a directory is looked for: what is written after it was moved or
+// removed, nobody would find.
+const lookEvery = time.Second
+
+var errMoved = errors.New("the directory was moved or removed")
+
 // fail notes that something went wrong with the server behind a link: until it is found
 // to work, nothing is appended.
 func (s *Store) fail(l *link, reason error) {
@@ -48,10 +54,16 @@ func (s *Store) lose(reason error) {
 
 // tend heals the store whenever that is needed, until it is closed.
 func (s *Store) tend() {
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
 	for {
 		select {
 		case <-s.ill:
 			s.heal()
+		case <-tick.C:
+			if s.lock != nil && !s.lock.isThere() {
+				s.lose(errMoved)
+			}
 		case <-s.stop:
 			return
 		}
