@@ -199,6 +199,37 @@ func TestReject(t *testing.T) {
 	})
 }
 
+// A store that takes no events, as its disk is full, gets room as soon as these are
+// delivered: that is saved, and the log is trimmed.
+func TestTrimForRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newDiskRig(t)
+		r.start()
+		r.subscribe("x:1", evid.Never)
+		r.raise(100)
+		r.store.Fill(errors.New("the disk is full"))
+		if _, err := r.Accept(t.Context(), &evid.Event{Name: "E_X"}); !errors.Is(err, queue.ErrUnhealthy) {
+			t.Errorf("raise: %v", err)
+		}
+		r.subscribe("x:2", evid.Never)
+		r.take("x:1", queue.Dead)
+		saved()
+		info, err := r.store.Info(queue.EventLog)
+		r.must(err)
+		if info.Entries != 0 {
+			t.Errorf("%d chunks are left", info.Entries)
+		}
+		r.store.Fill(nil)
+		r.raise(1)
+		r.stop()
+		r.start()
+		if n := len(r.letters()); n != 100 {
+			t.Errorf("%d dead letters after a restart", n)
+		}
+		r.stop()
+	})
+}
+
 // The limit that comes from what is free leaves room for all else.
 func TestLimitFromRoom(t *testing.T) {
 	for _, test := range []struct {
@@ -315,6 +346,33 @@ func TestUnsavedLetters(t *testing.T) {
 		r.start()
 		if n := len(r.letters()); n != 10_200 {
 			t.Errorf("%d dead letters after a restart", n)
+		}
+		r.stop()
+	})
+}
+
+// The same holds for few that are large: on a full disk there may be room for some.
+func TestLargeUnsavedLetters(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newDiskRig(t)
+		r.start()
+		r.subscribe("x:1", evid.Never)
+		for range 200 {
+			e := &evid.Event{Name: "E_X", Params: []evid.Param{evid.String("", strings.Repeat("x", 100_000))}}
+			_, err := r.Accept(t.Context(), e)
+			r.must(err)
+		}
+		ids, _ := r.take("x:1", queue.Dead)
+		if n := len(ids); n < 40 || n > 110 {
+			t.Errorf("taken %d, want 4 MB and a batch", n)
+		}
+		for range 10 {
+			saved()
+			more, _ := r.take("x:1", queue.Dead)
+			ids = append(ids, more...)
+		}
+		if n := len(ids); n != 200 {
+			t.Errorf("taken %d in all", n)
 		}
 		r.stop()
 	})

@@ -2,9 +2,13 @@ package queue
 
 import "github.com/evid/evid"
 
-// maxUnsaved is how many dead letters a subscriber may have that could not be saved.
-// With more it gets no events until they are.
-const maxUnsaved = 10_000
+// What dead letters a subscriber may have that are not saved. With more it gets no events
+// until they are: on a disk that is full there is room for some, and then for more once the
+// events that they were are trimmed.
+const (
+	maxUnsaved      = 10_000
+	maxUnsavedBytes = 4 << 20
+)
 
 // An extra is what a cursor needs if not all events are simply delivered.
 type extra struct {
@@ -22,9 +26,10 @@ type extra struct {
 	counts evid.Counts // but for Accepted, Delivered and Waiting
 
 	// Of a queue on disk.
-	readAt     uint64 // chunk in which the cursor has last read
-	unsaved    int    // dead letters of it that were not saved when it was last looked at
-	lastLetter uint64 // number of the last of these
+	readAt       uint64 // chunk in which the cursor has last read
+	unsaved      int    // dead letters of it that were not saved when it was last looked at
+	unsavedBytes int    // of these
+	lastLetter   uint64 // number of the last of these
 }
 
 // extraLocked returns the extra, to write to it.
@@ -77,13 +82,14 @@ func (c *Cursor) raiseLocked() *syncRaise {
 
 func (c *Cursor) isDiscardedLocked() bool { return c.extra != nil && c.extra.discarded }
 
-// unsavedLocked counts a new dead letter.
-func (c *Cursor) unsavedLocked(number uint64) {
+// unsavedLocked counts a new dead letter, with an event of that size.
+func (c *Cursor) unsavedLocked(number uint64, size int) {
 	if c.list.queue.disk == nil {
 		return
 	}
 	e := c.extraLocked()
 	e.unsaved++
+	e.unsavedBytes += size
 	e.lastLetter = number
 	c.changedLocked()
 }
@@ -91,11 +97,13 @@ func (c *Cursor) unsavedLocked(number uint64) {
 // mustWaitLocked reports whether the subscriber has too many dead letters that are not
 // saved.
 func (c *Cursor) mustWaitLocked() bool {
-	if c.extra == nil || c.extra.unsaved < maxUnsaved {
+	e := c.extra
+	if e == nil || e.unsaved < maxUnsaved && e.unsavedBytes < maxUnsavedBytes {
 		return false
 	}
-	if c.list.queue.letters.savedThrough() >= c.extra.lastLetter {
-		c.extra.unsaved = 0
+	if c.list.queue.letters.savedThrough() < e.lastLetter {
+		return true
 	}
-	return c.extra.unsaved >= maxUnsaved
+	e.unsaved, e.unsavedBytes = 0, 0
+	return false
 }

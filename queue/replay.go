@@ -175,7 +175,7 @@ func (c *Cursor) buryLocked(e *evid.Event, o *Outcome) {
 	d := c.letterLocked()
 	d.Reason, d.Attempts, d.First, d.Last = o.Reason, o.Attempts, o.First, o.Last
 	d.Count, d.FirstID, d.LastID, d.Raised = 1, e.ID, e.ID, e
-	c.unsavedLocked(c.list.queue.letters.add(d))
+	c.unsavedLocked(c.list.queue.letters.add(d), eventSize(e))
 }
 
 // missLocked keeps that the subscriber has lost n events, in one letter for all
@@ -188,7 +188,7 @@ func (c *Cursor) missLocked(n uint64) evid.DeadLetter {
 	d.Count, d.FirstID, d.LastID = n, l.firstLost, l.lastLost
 	if e := c.extraLocked(); e.missing == 0 || !l.queue.letters.extend(e.missing, d) {
 		e.missing = l.queue.letters.add(d)
-		c.unsavedLocked(e.missing)
+		c.unsavedLocked(e.missing, 0)
 	}
 	return d
 }

@@ -141,21 +141,25 @@ func (d *disk) turn() time.Duration {
 		wait = retryInterval
 	}
 	urgent, changed := s.isUrgent()
+	next := trimInterval
 	if since := time.Since(s.saved); changed && (urgent || since >= wait) {
 		d.saveNow()
 	} else if changed {
-		return wait - since
+		next = wait - since
+		if !d.crowded.Load() { // a small disk may be full before that
+			return next
+		}
 	}
 	if changed {
 		d.forgetLetters()
 	}
 	d.unstick()
 	d.settle()
-	if d.crowded.Swap(false) || time.Since(s.trimmed) >= trimInterval {
+	if d.crowded.Swap(false) || time.Since(s.trimmed) >= trimInterval || d.store.Health() != nil {
 		d.trim()
 		d.closeDormant()
 	}
-	return trimInterval
+	return next
 }
 
 // saveNow saves what has changed, and tells who waits for it.

@@ -35,12 +35,10 @@ func (d *disk) grown(bytes int) {
 }
 
 // trim throws away what nobody needs any more of the event log, and what is beyond its
-// limits.
+// limits. It is tried also while the store takes no events: that may be what it needs.
 func (d *disk) trim() {
 	d.saver.trimmed = time.Now()
-	if _, err := d.health(); err != nil {
-		return
-	}
+	_, _ = d.health() // since when, for who asks
 	logged := d.logged.Load()
 	info, err := d.store.Info(EventLog)
 	if err == nil && info.First <= info.Last {
@@ -68,9 +66,8 @@ func (d *disk) trimTo(info *JournalInfo) error {
 		limited, why = aged, tooOld
 	}
 	d.full.Store(full)
-	if limited > before {
-		d.log.Warn("events dropped from the log, also for subscribers that have not had them", "because", why,
-			"chunks", limited-info.First)
+	drops := limited > before
+	if drops {
 		before = limited
 	}
 	if before <= info.First {
@@ -78,6 +75,10 @@ func (d *disk) trimTo(info *JournalInfo) error {
 	}
 	if err := d.store.Trim(EventLog, before); err != nil {
 		return err
+	}
+	if drops {
+		d.log.Warn("events dropped from the log, also for subscribers that have not had them", "because", why,
+			"chunks", limited-info.First)
 	}
 	for _, l := range d.queue.allLists() {
 		l.trimMarks(before)

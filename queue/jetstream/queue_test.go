@@ -2,9 +2,12 @@ package jetstream_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -19,9 +22,12 @@ import (
 // A taker is a Deliverer that takes all events at once, in the goroutines that it is
 // woken with.
 type taker struct {
-	wg sync.WaitGroup
+	wg   sync.WaitGroup
+	stop chan struct{} // nothing is taken once it is closed
 
 	mu    sync.Mutex
+	fate  queue.Fate         // of all
+	hold  chan struct{}      // nothing is taken until it is closed; nil: all is at once
 	taken map[string][]int64 // by socket
 	last  time.Time
 	gap   time.Duration // the longest between two events
@@ -47,6 +53,9 @@ func (d *taker) Wake(cursors []*queue.Cursor) (kept bool) {
 }
 
 func (r *takenReader) take() {
+	if !r.mayTake() {
+		return
+	}
 	events := make([]*evid.Event, queue.MaxBatch)
 	for {
 		n := r.cursor.Next(events).Events
@@ -56,11 +65,44 @@ func (r *takenReader) take() {
 		r.note(events[:n])
 		outcomes := make([]queue.Outcome, n)
 		for i := range outcomes {
-			outcomes[i].Fate = queue.Delivered
+			outcomes[i].Fate = r.fate
+			if r.fate == queue.Dead {
+				outcomes[i].Reason = "refused"
+			}
 		}
 		if r.cursor.Done(events[:n], outcomes) == queue.Nothing {
 			return
 		}
+	}
+}
+
+// pause has nothing taken until goOn.
+func (d *taker) pause() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.hold = make(chan struct{})
+}
+
+func (d *taker) goOn() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	close(d.hold)
+	d.hold = nil
+}
+
+// mayTake waits as long as the taker pauses.
+func (d *taker) mayTake() bool {
+	d.mu.Lock()
+	hold := d.hold
+	d.mu.Unlock()
+	if hold == nil {
+		return true
+	}
+	select {
+	case <-hold:
+		return true
+	case <-d.stop:
+		return false
 	}
 }
 
@@ -105,9 +147,15 @@ type running struct {
 
 func run(t *testing.T, p jetstream.Params) *running {
 	t.Helper()
-	r := &running{store: open(t, p), taker: &taker{taken: make(map[string][]int64)}}
+	return runQueue(t, open(t, p), queue.DefaultParams(), &taker{fate: queue.Delivered})
+}
+
+func runQueue(t *testing.T, s *jetstream.Store, p queue.Params, d *taker) *running {
+	t.Helper()
+	d.taken, d.stop = make(map[string][]int64), make(chan struct{})
+	r := &running{store: s, taker: d}
 	var err error
-	r.Queue, err = queue.Open(queue.DefaultParams(), r.taker, r.store, slog.New(slog.DiscardHandler))
+	r.Queue, err = queue.Open(p, d, s, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,6 +176,7 @@ func (r *running) subscribe(t *testing.T, socket string) {
 func (r *running) stop(t *testing.T) {
 	t.Helper()
 	r.Refuse()
+	close(r.taker.stop)
 	r.taker.wg.Wait()
 	if err := r.Close(); err != nil {
 		t.Error(err)
@@ -268,5 +317,122 @@ func TestQueueOnCluster(t *testing.T) {
 	t.Logf("longest time without an event: %v", gap)
 	if gap > 20*time.Second {
 		t.Errorf("no event for %v", gap)
+	}
+}
+
+// fill raises large events from several goroutines until all have been told that the disk
+// is full, and returns what was acknowledged.
+func (r *running) fill(t *testing.T, first int64) []int64 {
+	t.Helper()
+	const raisers = 8
+	text := strings.Repeat("x", 20_000)
+	var mu sync.Mutex
+	var acked []int64
+	var wg sync.WaitGroup
+	for i := range int64(raisers) {
+		wg.Go(func() {
+			for n := first + i; n < first+100_000; n += raisers {
+				kept, err := r.Accept(t.Context(), &evid.Event{Name: "E_X", Params: []evid.Param{evid.Int("n", n), evid.String("", text)}})
+				switch {
+				case err == nil && kept:
+					mu.Lock()
+					acked = append(acked, n)
+					mu.Unlock()
+				case errors.Is(err, queue.ErrUnhealthy) && strings.Contains(err.Error(), "the queue cannot write: the disk is full: expected "):
+					return
+				}
+			}
+			t.Error("the disk does not get full")
+		})
+	}
+	wg.Wait()
+	return acked
+}
+
+// With the default limit a small disk does not get full: the oldest events are dropped.
+func TestQueueOnSmallDisk(t *testing.T) {
+	t.Parallel()
+	p := inDir(filepath.Join(mountTmpfs(t, "24m"), "queue"))
+	p.Sync = jetstream.SyncNever
+	r := run(t, p)
+	r.subscribe(t, "x:1")
+	r.taker.pause()
+	text := strings.Repeat("x", 20_000)
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for range 500 {
+				if _, err := r.Accept(t.Context(), &evid.Event{Name: "E_X", Params: []evid.Param{evid.Int("n", 1), evid.String("", text)}}); err != nil {
+					t.Errorf("raise: %v", err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	r.stop(t)
+}
+
+// has reports whether a subscriber has got all of these.
+func (d *taker) has(socket string, all []int64) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	got := slices.Sorted(slices.Values(d.taken[socket]))
+	return !slices.ContainsFunc(all, func(n int64) bool {
+		_, found := slices.BinarySearch(got, n)
+		return !found
+	})
+}
+
+// A disk that the queue has filled is well again once all is delivered: also if evid was
+// started anew before that, and if all of it becomes dead letters.
+func TestQueueFillsDisk(t *testing.T) {
+	for _, test := range []struct {
+		name, size string
+		rounds     int64
+		restart    bool
+		fate       queue.Fate
+	}{
+		{"delivered", "24m", 3, false, queue.Delivered},
+		{"restart", "24m", 3, true, queue.Delivered},
+		{"dead", "128m", 1, false, queue.Dead},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			p := inDir(filepath.Join(mountTmpfs(t, test.size), "queue"))
+			p.CommitTimeout = 2 * time.Second
+			params := queue.DefaultParams()
+			params.MaxBytes, params.MaxDeadLetterBytes = 1<<30, 16<<20
+			log := &logBuffer{}
+			defer func() {
+				if t.Failed() {
+					t.Logf("the log says:\n%s", log)
+				}
+			}()
+			start := func() *running {
+				return runQueue(t, openLogged(t, p, log.logger()), params, &taker{fate: test.fate})
+			}
+			r := start()
+			r.subscribe(t, "x:1")
+			for round := range test.rounds {
+				r.taker.pause()
+				acked := r.fill(t, round<<20)
+				if test.restart {
+					r.stop(t)
+					r = start()
+				} else {
+					r.taker.goOn()
+				}
+				until(t, time.Minute, "all is taken", func() bool { return r.taker.has("x:1", acked) })
+				until(t, 30*time.Second, "the store is well", func() bool { return r.store.Health() == nil })
+				r.taker.check(t, "x:1", acked)
+			}
+			r.stop(t)
+			for _, text := range []string{"has given up its reserve", "can write again"} {
+				if strings.Count(log.String(), text) < int(test.rounds) {
+					t.Errorf("the log does not say each time that it %s", text)
+				}
+			}
+		})
 	}
 }

@@ -33,6 +33,7 @@ type Memory struct {
 	onRead   func(j queue.Journal, from uint64) error
 	onTrim   func(j queue.Journal, before uint64) error
 	sick     error // why it takes nothing; nil: it does
+	full     error // why it takes no events; nil: it does
 	closed   bool
 	free     uint64
 	known    bool // free is
@@ -96,6 +97,13 @@ func (m *Memory) Sicken(why error) {
 // Heal makes the store healthy.
 func (m *Memory) Heal() { m.Sicken(nil) }
 
+// Fill has the store take no events, as if the disk were full; nil: it does again.
+func (m *Memory) Fill(why error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.full = why
+}
+
 // SetFree sets what Free returns.
 func (m *Memory) SetFree(bytes uint64, known bool) {
 	m.mu.Lock()
@@ -107,7 +115,7 @@ func (m *Memory) SetFree(bytes uint64, known bool) {
 func (m *Memory) Append(j queue.Journal, last uint64, entry []byte) (uint64, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if err := m.healthLocked(); err != nil {
+	if err := m.healthLocked(j); err != nil {
 		return 0, fmt.Errorf("append to %s: %w", j, err)
 	}
 	fault := None
@@ -136,12 +144,16 @@ func (m *Memory) Append(j queue.Journal, last uint64, entry []byte) (uint64, err
 	return l.last, nil
 }
 
-func (m *Memory) healthLocked() error {
+// healthLocked returns why entries of a journal are not taken.
+func (m *Memory) healthLocked(j queue.Journal) error {
 	if m.closed {
 		return fmt.Errorf("%w: it is closed", queue.ErrUnhealthy)
 	}
 	if m.sick != nil {
 		return fmt.Errorf("%w: %w", queue.ErrUnhealthy, m.sick)
+	}
+	if m.full != nil && j == queue.EventLog {
+		return fmt.Errorf("%w: %w", queue.ErrUnhealthy, m.full)
 	}
 	return nil
 }
@@ -247,7 +259,7 @@ func (m *Memory) Info(j queue.Journal) (queue.JournalInfo, error) {
 func (m *Memory) Health() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.healthLocked()
+	return m.healthLocked(queue.EventLog)
 }
 
 // Free is that of [queue.Store].
