@@ -348,12 +348,16 @@ func (l *list) takeChunk(name *chunkName, pos uint64) {
 			c.resolveLocked(errOvertaken)
 		}
 	}
+	expiry := l.closeDormantLocked(time.Time{})
 	for i, e := range name.events {
 		ordinal := name.ordinal + uint64(i)
 		if ordinal < l.ring.tail {
 			continue
 		}
 		l.skipToLocked(ordinal)
+		if !expiry.IsZero() && !expiry.After(e.Time) {
+			expiry = l.closeDormantLocked(e.Time)
+		}
 		l.appendLocked(entry{event: e, pos: pos, size: eventSize(e)})
 	}
 	l.changedLocked()

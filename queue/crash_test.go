@@ -82,18 +82,23 @@ type crashTest struct {
 	memory  int            // events of a list that are in memory; 0: as many as always
 	faults  bool           // the store fails now and then
 	wait    atomic.Int32   // appends until there is one; 0: there is none
-	fault   storetest.Fault
+	fault   atomic.Int32   // a storetest.Fault
 }
 
 // A crashSub is what a subscriber has to get.
 type crashSub struct {
 	event, key string
 	open       bool
+	expires    time.Time      // zero: never
 	wants      []int64        // acknowledged while it was subscribed, in order
 	dead       []int64        // became dead letters
 	has        []int64        // what it got, or what became a dead letter, in order, without repetitions
 	told       map[int64]bool // of these: what the queue that runs knows
 	saved      map[int64]bool // and what was saved
+}
+
+func (s *crashSub) isOverdue() bool {
+	return s.open && !s.expires.IsZero() && !s.expires.After(time.Now())
 }
 
 func (c *crashTest) start() {
@@ -110,6 +115,9 @@ func (c *crashTest) start() {
 	for _, s := range c.subs {
 		clear(s.told)
 		s.dead = slices.DeleteFunc(s.dead, func(n int64) bool { return !s.saved[n] })
+		if s.isOverdue() {
+			s.open = false
+		}
 	}
 	for r := range q.Restored() {
 		if err := q.OpenSub(&evid.Subscription{Event: r.Event, Socket: plainSocket(r.Socket), Expire: r.Expire, Expires: r.Expires}); err != nil {
@@ -118,11 +126,19 @@ func (c *crashTest) start() {
 	}
 }
 
+// down lets the time pass that nothing runs: mostly none.
+func (c *crashTest) down() {
+	if c.rand.IntN(3) == 0 {
+		time.Sleep(time.Duration(c.rand.IntN(5)) * time.Minute)
+	}
+}
+
 // kill leaves the queue as it is and goes on with what is on disk.
 func (c *crashTest) kill() {
 	killed := c.queue
 	c.store = c.store.Clone()
 	defer killed.Close() // so that nothing is left running; it writes to the old store
+	c.down()
 	c.start()
 }
 
@@ -131,7 +147,33 @@ func (c *crashTest) restart() {
 		c.Fatalf("close: %v", err)
 	}
 	c.settled()
+	c.down()
 	c.start()
+}
+
+// pass lets time pass while the queue runs. Then the subscriptions end that are overdue.
+func (c *crashTest) pass(d time.Duration) {
+	time.Sleep(d)
+	for _, s := range c.subs {
+		if !s.isOverdue() {
+			continue
+		}
+		if err := c.queue.CloseSub(s.event, s.key, evid.Expired); err != nil {
+			c.Fatal(err)
+		}
+		s.open = false
+	}
+}
+
+// untilExpiry is how long it takes until about the time when the next subscription expires.
+func (c *crashTest) untilExpiry() time.Duration {
+	next := time.Minute
+	for _, s := range c.subs {
+		if s.open && !s.expires.IsZero() {
+			next = min(next, time.Until(s.expires))
+		}
+	}
+	return next + time.Duration(c.rand.IntN(100)-80)*time.Millisecond
 }
 
 // settled notes that all is saved.
@@ -144,7 +186,12 @@ func (c *crashTest) settled() {
 func (c *crashTest) subscribe(event, key string) {
 	name := event + " " + key
 	c.heal()
-	if err := c.queue.OpenSub(&evid.Subscription{Event: event, Socket: plainSocket(key), Expire: evid.Never}); err != nil {
+	sub := &evid.Subscription{Event: event, Socket: plainSocket(key), Expire: evid.Never}
+	if c.rand.IntN(2) == 0 {
+		sub.Expire = time.Duration(1+c.rand.IntN(5)) * time.Minute
+		sub.Expires = time.Now().Add(sub.Expire)
+	}
+	if err := c.queue.OpenSub(sub); err != nil {
 		c.Fatal(err)
 	}
 	s := c.subs[name]
@@ -152,7 +199,7 @@ func (c *crashTest) subscribe(event, key string) {
 		s = &crashSub{event: event, key: key, told: make(map[int64]bool), saved: make(map[int64]bool)}
 		c.subs[name] = s
 	}
-	s.open = true
+	s.open, s.expires = true, sub.Expires
 }
 
 func (c *crashTest) unsubscribe(s *crashSub, why evid.Close) {
@@ -192,7 +239,7 @@ func (c *crashTest) holdAppends(until chan struct{}) {
 			<-until
 		}
 		if c.wait.Add(-1) == 0 {
-			return c.fault
+			return storetest.Fault(c.fault.Load())
 		}
 		return storetest.None
 	})
@@ -300,8 +347,8 @@ func (c *crashTest) step() {
 		s = c.subs[subs[c.rand.IntN(len(subs))]]
 	}
 	if c.faults && c.rand.IntN(20) == 0 {
+		c.fault.Store(int32([...]storetest.Fault{storetest.Kept, storetest.Lost}[c.rand.IntN(2)]))
 		c.wait.Store(1 + c.rand.Int32N(5))
-		c.fault = [...]storetest.Fault{storetest.Kept, storetest.Lost}[c.rand.IntN(2)]
 	} else if c.faults && c.rand.IntN(4) == 0 {
 		c.heal()
 	}
@@ -314,11 +361,15 @@ func (c *crashTest) step() {
 		c.unsubscribe(s, evid.Expired)
 	case n < 60:
 		c.raise(event, 1+c.rand.IntN(20))
-	case n < 92 && s != nil:
+	case n < 84 && s != nil:
 		c.deliver(s)
+	case n < 90:
+		c.pass(time.Duration(c.rand.IntN(60)) * time.Millisecond) // not all is saved
+	case n < 92:
+		c.pass(c.untilExpiry())
 	case n < 96:
 		c.heal()
-		time.Sleep(3 * time.Second) // all is saved, and trimmed
+		c.pass(3 * time.Second) // all is saved, and trimmed
 		c.settled()
 	case n < 98:
 		c.heal()
@@ -331,7 +382,7 @@ func (c *crashTest) step() {
 // drain delivers all that waits.
 func (c *crashTest) drain() {
 	c.heal()
-	time.Sleep(3 * time.Second) // those that could not read are woken
+	c.pass(3 * time.Second) // those that could not read are woken
 	for _, s := range c.subs {
 		r := c.courier.readers[s.event+" "+s.key]
 		for r != nil && r.woken.Load() && !r.ended {
@@ -377,7 +428,8 @@ func (c *crashTest) checkAll() {
 }
 
 // What was acknowledged is delivered, in order, whenever the process is killed. What was
-// saved as delivered is not delivered again.
+// saved as delivered is not delivered again. Who has expired, at whatever time, gets what was
+// acknowledged before that, and nothing that was raised after it.
 func TestCrashes(t *testing.T) {
 	for seed := range uint64(200) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {

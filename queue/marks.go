@@ -18,7 +18,7 @@ type mark struct {
 // between them is found by reading on.
 const marksApart = 32
 
-// maxMarks is how many marks a list has, at most: with more every second one goes.
+// maxMarks is how many marks a list has, at most: with more some go.
 const maxMarks = 1024
 
 // marks are sorted by ordinal, and with that by position.
@@ -46,13 +46,22 @@ func (m *marks) add(added mark) {
 	at, _ := slices.BinarySearchFunc(*m, added.ordinal, func(m mark, ordinal uint64) int { return cmp.Compare(m.ordinal, ordinal) })
 	*m = slices.Insert(*m, at, added)
 	if len(*m) > maxMarks {
-		kept := (*m)[:0]
-		for i := 0; i < maxMarks+1; i += 2 { // the first and the last are among them
-			kept = append(kept, (*m)[i])
-		}
-		clear((*m)[len(kept):])
-		*m = kept
+		m.thin()
 	}
+}
+
+// thin leaves about half of what there may be, as far apart everywhere.
+func (m *marks) thin() {
+	all := *m
+	apart := 2 * (all[len(all)-1].pos - all[0].pos) / maxMarks
+	kept := all[:1]
+	for _, next := range all[1:] {
+		if next.pos >= kept[len(kept)-1].pos+apart {
+			kept = append(kept, next)
+		}
+	}
+	clear(all[len(kept):])
+	*m = kept
 }
 
 // forget forgets what is before an ordinal, but for the last: nobody is behind it.

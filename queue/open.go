@@ -381,6 +381,24 @@ func (d *disk) closeDormant() {
 	s.dormant = slices.DeleteFunc(s.dormant, (*Cursor).leaveDormant)
 }
 
+// closeDormantLocked ends the subscriptions without a reader that have expired at a time:
+// what was raised after that is not for them, though it may not be saved that they have
+// ended. It returns when the next one expires; zero: none does.
+func (l *list) closeDormantLocked(at time.Time) (next time.Time) {
+	for _, c := range l.cursors {
+		expires := c.sub.Expires
+		switch {
+		case c.reader != nil || !c.open || expires.IsZero():
+		case !expires.After(at):
+			c.closeLocked(evid.Expired)
+			c.changedLocked()
+		case next.IsZero() || expires.Before(next):
+			next = expires
+		}
+	}
+	return next
+}
+
 // leaveDormant reports whether the cursor has a reader or is closed now.
 func (c *Cursor) leaveDormant() bool {
 	c.list.mu.Lock()

@@ -182,6 +182,9 @@ func (d *disk) saveNow() {
 
 // saveChanged writes a save. The lists have what is in the event log up to applied.
 func (d *disk) saveChanged(changed []*list, applied uint64) error {
+	if err := d.store.Health(); err != nil { // all that is to be saved need not be looked at
+		return fmt.Errorf("save subscribers: %w", err)
+	}
 	if err := d.settleLetters(); err != nil {
 		return fmt.Errorf("save dead letters: %w", err)
 	}
