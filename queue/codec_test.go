@@ -1,7 +1,10 @@
 package queue
 
 import (
+	"log/slog"
+	"maps"
 	"math"
+	"slices"
 	"testing"
 	"time"
 
@@ -230,5 +233,38 @@ func TestCheckUnfinished(t *testing.T) {
 	r := check.Report()
 	if r.Subscribers != 2 || r.Unfinished != 2 || r.Problems != nil || r.Notes != nil {
 		t.Errorf("%+v", r)
+	}
+}
+
+// A save of which a part is missing does not count, though its end is there. What the lists
+// have is then only what they had in the save before, also with the saves after it.
+func TestSaveWithoutPart(t *testing.T) {
+	l := newLoading(&disk{log: slog.New(slog.DiscardHandler)})
+	pos := uint64(0)
+	add := func(save uint64, missing int, parts ...func([]byte) []byte) {
+		w := &stateWriter{save: save}
+		for _, part := range append(parts, func(dst []byte) []byte { return appendMeta(dst, &meta{applied: 10 * save}) }) {
+			w.add(part)
+			w.end()
+		}
+		for i, entry := range w.entries {
+			if pos++; i != missing {
+				l.addState(Entry{pos, entry})
+			}
+		}
+	}
+	cursor := func(id uint64) func([]byte) []byte {
+		return func(dst []byte) []byte {
+			return appendCursorState(dst, &cursorState{id: id, event: "E_X", end: endless})
+		}
+	}
+	add(1, -1, func(dst []byte) []byte { return append(dst, byte(checkpointRecord)) }, cursor(1))
+	add(2, 1, cursor(2), cursor(3))
+	add(3, -1, cursor(4))
+	if got, want := slices.Sorted(maps.Keys(l.cursors)), []uint64{1, 4}; !slices.Equal(got, want) {
+		t.Errorf("cursors %d, want %d", got, want)
+	}
+	if l.meta.applied != 10 {
+		t.Errorf("the lists have the log up to %d, want 10", l.meta.applied)
 	}
 }

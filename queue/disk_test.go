@@ -1,10 +1,8 @@
 package queue_test
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -15,123 +13,6 @@ import (
 	"github.com/evid/evid/queue"
 	"github.com/evid/evid/queue/storetest"
 )
-
-// A diskRig is a queue on a store in memory. Its subscribers are to E_X.
-type diskRig struct {
-	*testing.T
-	*queue.Queue
-	store   *storetest.Memory
-	params  queue.Params
-	courier *courier
-	log     bytes.Buffer
-}
-
-func newDiskRig(t *testing.T) *diskRig {
-	return &diskRig{T: t, store: storetest.NewMemory(), params: queue.DefaultParams()}
-}
-
-func (r *diskRig) start() {
-	r.Helper()
-	r.courier = &courier{readers: make(map[string]*reader)}
-	q, err := queue.Open(r.params, r.courier, r.store, slog.New(slog.NewTextHandler(&r.log, nil)))
-	if err != nil {
-		r.Fatal(err)
-	}
-	r.Queue = q
-	for s := range q.Restored() {
-		r.must(q.OpenSub(&evid.Subscription{Event: s.Event, Socket: plainSocket(s.Socket), Expire: s.Expire, Expires: s.Expires}))
-	}
-}
-
-func (r *diskRig) stop() {
-	r.Helper()
-	r.must(r.Close())
-}
-
-func (r *diskRig) must(err error) {
-	r.Helper()
-	if err != nil {
-		r.Fatal(err)
-	}
-}
-
-func (r *diskRig) subscribe(key string, expire time.Duration) {
-	r.Helper()
-	s := &evid.Subscription{Event: "E_X", Socket: plainSocket(key), Expire: expire}
-	if expire != evid.Never {
-		s.Expires = time.Now().Add(expire)
-	}
-	r.must(r.OpenSub(s))
-}
-
-func (r *diskRig) raise(n int) {
-	r.Helper()
-	for range n {
-		kept, err := r.Accept(r.Context(), &evid.Event{Name: "E_X", Params: []evid.Param{evid.String("", strings.Repeat("x", 100))}})
-		if !kept || err != nil {
-			r.Fatalf("raise: %t, %v", kept, err)
-		}
-	}
-}
-
-func (r *diskRig) reader(key string) *reader { return r.courier.readers["E_X "+key] }
-
-// take takes all that waits for a subscriber, and says what it has lost before that.
-func (r *diskRig) take(key string, fate queue.Fate) (ids []evid.ID, lost evid.DeadLetter) {
-	for reader := r.reader(key); ; {
-		events, batch := reader.next(64)
-		if batch.Lost.Count > 0 {
-			lost = batch.Lost
-		}
-		if len(events) == 0 {
-			return ids, lost
-		}
-		outcomes := make([]queue.Outcome, len(events))
-		for i, e := range events {
-			ids = append(ids, e.ID)
-			outcomes[i] = queue.Outcome{Fate: fate}
-			if fate == queue.Dead {
-				outcomes[i].Reason = "refused"
-			}
-		}
-		reader.done(events, outcomes)
-	}
-}
-
-func (r *diskRig) letters() (letters []evid.DeadLetter) {
-	r.Helper()
-	for d, err := range r.DeadLetters(evid.DeadLetterFilter{}) {
-		r.must(err)
-		letters = append(letters, d)
-	}
-	return letters
-}
-
-func (r *diskRig) counts(key string) evid.Counts {
-	r.Helper()
-	c, ok := r.Counts("E_X", key)
-	if !ok {
-		r.Fatalf("%s is unknown", key)
-	}
-	if c.Accepted != c.Delivered+c.Dead+c.Dropped+c.Abandoned+c.Waiting {
-		r.Errorf("counts of %s do not add up: %+v", key, c)
-	}
-	return c
-}
-
-// logged checks that the log has a line with all of these.
-func (r *diskRig) logged(parts ...string) {
-	r.Helper()
-	for line := range strings.Lines(r.log.String()) {
-		if !slices.ContainsFunc(parts, func(part string) bool { return !strings.Contains(line, part) }) {
-			return
-		}
-	}
-	r.Errorf("the log has no line with %q:\n%s", parts, &r.log)
-}
-
-// saved waits until all has been saved, and trimmed.
-func saved() { time.Sleep(5 * time.Second) }
 
 // A log that has reached a limit loses its oldest events. Who has not had them gets one
 // dead letter with their number.
@@ -569,10 +450,7 @@ func TestReadersDoNotWait(t *testing.T) {
 			r.subscribe(fmt.Sprintf("x:%d", i), evid.Never)
 		}
 		r.raise(500)
-		r.store.OnRead(func(queue.Journal, uint64) error {
-			time.Sleep(5 * time.Second)
-			return errors.New("no answer")
-		})
+		r.hang()
 		returned := make(chan time.Duration, subscribers)
 		began := time.Now()
 		for i := range subscribers {

@@ -77,7 +77,7 @@ func TestDiskFull(t *testing.T) {
 			last := fillDisk(t, s)
 			until(t, 10*time.Second, "the reason is known", func() bool {
 				err := s.Health()
-				return err != nil && strings.Contains(err.Error(), "the queue cannot write: the disk is full: expected 2359296 bytes free, there are ")
+				return err != nil && strings.Contains(err.Error(), "the queue cannot write: the disk is full: expected 2949120 bytes free, there are ")
 			})
 			if got := readAll(t, s, queue.EventLog, 1); uint64(len(got)) < last || got[0].Pos != 1 {
 				t.Errorf("%d entries are there, want %d", len(got), last)
