@@ -142,9 +142,12 @@ func (d *disk) turn() time.Duration {
 	}
 	urgent, changed := s.isUrgent()
 	next := trimInterval
-	if since := time.Since(s.saved); changed && (urgent || since >= wait) {
+	switch since := time.Since(s.saved); {
+	case !changed:
+	case since >= wait, urgent && (!s.anew || d.store.Health() == nil):
 		d.saveNow()
-	} else if changed {
+	default:
+		s.refuse()
 		next = wait - since
 		if !d.crowded.Load() { // a small disk may be full before that
 			return next
@@ -160,6 +163,19 @@ func (d *disk) turn() time.Duration {
 		d.closeDormant()
 	}
 	return next
+}
+
+// refuse tells who waits for a save that it fails, as the last one did: to find out anew
+// for each takes long if there is much to save.
+func (s *saver) refuse() {
+	s.mu.Lock()
+	urgent := s.urgent
+	s.urgent = nil
+	s.mu.Unlock()
+	if urgent != nil {
+		urgent.err = s.err
+		close(urgent.done)
+	}
 }
 
 // saveNow saves what has changed, and tells who waits for it.
@@ -182,9 +198,6 @@ func (d *disk) saveNow() {
 
 // saveChanged writes a save. The lists have what is in the event log up to applied.
 func (d *disk) saveChanged(changed []*list, applied uint64) error {
-	if err := d.store.Health(); err != nil { // all that is to be saved need not be looked at
-		return fmt.Errorf("save subscribers: %w", err)
-	}
 	if err := d.settleLetters(); err != nil {
 		return fmt.Errorf("save dead letters: %w", err)
 	}
