@@ -18,9 +18,9 @@ const (
 
 const (
 	// gatherTime is how long a group that could be written waits for the raisers of the
-	// group before, and gatherPause how long for the next one of them.
-	gatherTime  = 200 * time.Microsecond
-	gatherPause = 30 * time.Microsecond
+	// group before, and gatherYields how often it lets others run without one that joins.
+	gatherTime   = 200 * time.Microsecond
+	gatherYields = 100
 	// manyRaises is how many there are in a group that is waited for.
 	manyRaises = 16
 )
@@ -29,11 +29,13 @@ const (
 // being written those that come form the next one; the first of them writes it. A lone
 // raise waits for nobody.
 type committer struct {
-	mu       sync.Mutex
-	forming  *group        // nil: there is none
-	busy     bool          // a group is being written
-	expected int           // raises in the next group
-	idle     chan struct{} // closed when no group is being written, while somebody waits for that
+	mu        sync.Mutex
+	forming   *group // nil: there is none
+	busy      bool   // a group is being written
+	expected  int    // raises in the group that is to be written next
+	written   int    // raises in the last that was
+	writtenAt time.Time
+	idle      chan struct{} // closed when no group is being written, while somebody waits for that
 
 	// Of who writes.
 	last  uint64  // position of the newest chunk
@@ -68,11 +70,11 @@ func (d *disk) commit(r raising) (kept bool, err error) {
 		select {
 		case <-g.lead:
 			leads = true
-			d.committer.gather(g)
 		case <-g.done:
 		}
 	}
 	if leads {
+		d.committer.gather(g)
 		d.write(g)
 		close(g.done)
 		d.committer.next(len(g.raises))
@@ -98,7 +100,7 @@ func (c *committer) join(r raising) (g *group, at int, leads bool) {
 			g.size += size
 			if leads = !c.busy; leads {
 				c.busy = true
-				c.takeLocked(g)
+				c.expectLocked()
 			}
 			c.mu.Unlock()
 			return g, at, leads
@@ -113,14 +115,12 @@ func (c *committer) join(r raising) (g *group, at int, leads bool) {
 // from the store while it writes this one.
 func (c *committer) gather(g *group) {
 	began := time.Now()
-	last := began // that one joined
-	for joined := 0; ; {
+	for joined, yields := 0, 0; ; yields++ {
 		c.mu.Lock()
-		now := time.Now()
 		if n := len(g.raises); n > joined {
-			joined, last = n, now
+			joined, yields = n, 0
 		}
-		if c.forming != g || joined >= c.expected || now.Sub(began) > gatherTime || now.Sub(last) > gatherPause {
+		if c.forming != g || joined >= c.expected || yields > gatherYields || time.Since(began) > gatherTime {
 			break
 		}
 		c.mu.Unlock()
@@ -130,6 +130,15 @@ func (c *committer) gather(g *group) {
 		c.takeLocked(g)
 	}
 	c.mu.Unlock()
+}
+
+// expectLocked says how many raises the group that is forming waits for. A lone one, or
+// few, do not wait.
+func (c *committer) expectLocked() {
+	c.expected = len(c.forming.raises)
+	if c.written >= manyRaises && time.Since(c.writtenAt) < gatherTime {
+		c.expected = min(c.expected+c.written, maxChunkEvents)
+	}
 }
 
 // takeLocked lets no more raises into a group.
@@ -142,11 +151,9 @@ func (c *committer) takeLocked(g *group) {
 func (c *committer) next(written int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.written, c.writtenAt = written, time.Now()
 	if c.forming != nil {
-		c.expected = len(c.forming.raises)
-		if written >= manyRaises {
-			c.expected = min(c.expected+written, maxChunkEvents)
-		}
+		c.expectLocked()
 		c.forming.lead <- struct{}{}
 		return
 	}
