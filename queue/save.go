@@ -147,7 +147,9 @@ func (d *disk) turn() time.Duration {
 	case since >= wait, urgent && (!s.anew || d.store.Health() == nil):
 		d.saveNow()
 	default:
-		s.refuse()
+		if urgent { // else one that comes just now would be told that it is saved
+			s.refuse()
+		}
 		next = wait - since
 		if !d.crowded.Load() { // a small disk may be full before that
 			return next
