@@ -155,7 +155,7 @@ func awaitShort(t *testing.T, s *jetstream.Store, last uint64) {
 		return err == nil
 	})
 	appendTo(t, s, queue.LetterLog, last, "x")
-	want := "append to events: the queue cannot write: the disk is full: expected 6553600 bytes free, there are "
+	want := "append to events: the queue cannot write: the disk is full: expected 7143424 bytes free, there are "
 	if _, err := s.Append(queue.EventLog, 0, []byte("x")); !errors.Is(err, queue.ErrUnhealthy) || !strings.Contains(err.Error(), want) {
 		t.Errorf("got %v, want %s", err, want)
 	}
