@@ -92,7 +92,7 @@ func FuzzParseJSON(f *testing.F) {
 		}
 		var want, again any
 		if err := json.Unmarshal(text, &want); err != nil {
-			t.Skip(err) // a number out of range
+			return // a number out of range
 		}
 		if err := json.Unmarshal(encode(t, got), &again); err != nil {
 			t.Fatalf("%q: %v", text, err)

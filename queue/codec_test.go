@@ -82,7 +82,7 @@ func testState() []byte {
 	w.numbers(goneRecord, []uint64{2, 3})
 	w.numbers(lettersRecord, []uint64{4, math.MaxUint64})
 	w.add(func(dst []byte) []byte {
-		return appendMeta(dst, &meta{math.MaxUint64, 1, 2, 3, 4, 5, 6, time.Unix(7, 0)})
+		return appendMeta(dst, &meta{math.MaxUint64, 2, 3, 4, 5, 6, time.Unix(7, 0)})
 	})
 	w.end()
 	return w.entries[0]
@@ -104,7 +104,7 @@ func TestState(t *testing.T) {
 		&lag{1, 70, 5, 1 << 60, evid.ID{Epoch: 1, Seq: 2}},
 		gone{2, 3},
 		removed{4, math.MaxUint64},
-		&meta{math.MaxUint64, 1, 2, 3, 4, 5, 6, time.Unix(7, 0)},
+		&meta{math.MaxUint64, 2, 3, 4, 5, 6, time.Unix(7, 0)},
 	}}
 	options := cmp.AllowUnexported(stateEntry{}, cursorState{}, listState{}, lag{}, meta{}, span{})
 	if diff := cmp.Diff(want, got, options); diff != "" {

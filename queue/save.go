@@ -236,7 +236,7 @@ func (d *disk) saveChanged(changed []*list, applied uint64) error {
 // describe fills in what is saved of the queue itself.
 func (d *disk) describe(m *meta, letters unsavedLetters) {
 	q := d.queue
-	m.epoch, m.seq = q.epoch, q.seq.Load()
+	m.epoch = q.epoch
 	m.lastLetter, m.replayed, m.purged = letters.last, letters.replayed, letters.purged
 	d.mu.Lock()
 	defer d.mu.Unlock()

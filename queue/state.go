@@ -55,7 +55,6 @@ type lag struct {
 // A meta is what is saved of the queue itself.
 type meta struct {
 	epoch      uint64
-	seq        uint64
 	nextID     uint64
 	lastLetter uint64 // dead letters after it belong to what was not saved
 	replayed   uint64
@@ -145,7 +144,7 @@ func (s *scanner) numbers() []uint64 {
 
 func appendMeta(dst []byte, m *meta) []byte {
 	dst = binary.BigEndian.AppendUint64(append(dst, byte(metaRecord)), m.epoch)
-	for _, n := range [...]uint64{m.seq, m.nextID, m.lastLetter, m.replayed, m.purged, m.applied} {
+	for _, n := range [...]uint64{m.nextID, m.lastLetter, m.replayed, m.purged, m.applied} {
 		dst = binary.AppendUvarint(dst, n)
 	}
 	return appendTime(dst, m.time)
@@ -156,7 +155,7 @@ func (s *scanner) meta() *meta {
 	if epoch := s.take(8); epoch != "" {
 		m.epoch = binary.BigEndian.Uint64([]byte(epoch))
 	}
-	for _, n := range [...]*uint64{&m.seq, &m.nextID, &m.lastLetter, &m.replayed, &m.purged, &m.applied} {
+	for _, n := range [...]*uint64{&m.nextID, &m.lastLetter, &m.replayed, &m.purged, &m.applied} {
 		*n = s.uvarint()
 	}
 	m.time = s.time()
