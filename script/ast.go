@@ -57,12 +57,6 @@ type Route struct {
 	Body *Block
 }
 
-// A Block is what stands in braces.
-type Block struct {
-	Pos
-	Source string // between the braces, not parsed
-}
-
 // A Value is an [*Integer], a [*String] or a [*Word].
 type Value interface {
 	Node
@@ -127,8 +121,6 @@ func (r *Route) String() string {
 	}
 	return r.Kind + "[" + strings.Join(args, ", ") + "] " + r.Body.String()
 }
-
-func (b *Block) String() string { return "{" + b.Source + "}" }
 
 func (i *Integer) String() string { return i.Source }
 

@@ -1,16 +1,15 @@
 // Package script is the configuration language of OpenSIPS, as far as an event
-// notifier needs it.
+// notifier needs it: its text. What routes do when they run is in package program.
 //
 // [Parse] and [ParseFile] read the text: globals (name=value), loadmodule,
-// modparam, include_file and import_file, comments (# to the end of the line,
+// modparam, include_file and import_file, routes, comments (# to the end of the line,
 // and /* */, which nest). [File.Apply] then gives what the file says to modules
 // that it knows only through a [Schema]. Both go on after an error and report
 // all they find, each with its place as file:line:col.
 //
-// Route blocks are recognised and left out, each with an error.
-//
 // Limits: a file has at most 1 MiB, all files together 8 MiB, includes go 32
-// deep, braces 100 deep, and reading stops after 100 errors.
+// deep, braces, actions and parentheses 100 deep, an expression has at most 1000
+// operands, and reading stops after 100 errors.
 package script
 
 const (
@@ -19,4 +18,7 @@ const (
 	maxIncludeDepth = 32
 	maxBraceDepth   = 100
 	maxErrors       = 100
+
+	maxVariableDepth = 10   // variables within each other
+	maxOperands      = 1000 // in one expression
 )

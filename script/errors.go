@@ -67,6 +67,9 @@ func (l *errorList) add(pos Pos, format string, args ...any) {
 
 func (l *errorList) full() bool { return len(l.errs) >= maxErrors }
 
+// has reports whether the last error is at pos.
+func (l *errorList) has(pos Pos) bool { return len(l.errs) > 0 && l.errs[len(l.errs)-1].Pos == pos }
+
 // stop notes that errors from pos on are not shown.
 func (l *errorList) stop(pos Pos) {
 	if l.more == nil {
@@ -132,4 +135,19 @@ func blank(s string) string {
 		}
 		return ' '
 	}, s)
+}
+
+// Sorted returns the errors by file, line and column, without those that are there twice,
+// and at most 100.
+func (e Errors) Sorted() Errors {
+	list := errorList{errs: e}
+	if len(e) <= maxErrors {
+		return list.sorted()
+	}
+	sorted := list.sorted()
+	if len(sorted) > maxErrors {
+		list.stop(sorted[maxErrors].Pos)
+		sorted = append(sorted[:maxErrors], *list.more)
+	}
+	return sorted
 }

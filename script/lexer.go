@@ -16,6 +16,8 @@ type lexer struct {
 	bol  int // offset of the beginning of the line
 	errs *errorList
 
+	closer string // what stands after the end of src; empty: nothing
+
 	// Once a string was not closed, all strings must end in their line: what is
 	// wrong with one string should not hide what follows, nor cost a search
 	// through the whole text each time.
@@ -69,7 +71,7 @@ func (l *lexer) next() token {
 	t := token{pos: l.pos(), first: atStart || l.line > line}
 	switch c := l.peek(); {
 	case l.off == len(l.src) || l.errs.full():
-		t.kind = tokEOF
+		t.kind, t.text = tokEOF, l.closer
 	case isLetter(c):
 		t.kind, t.text = tokIdent, l.takeWhile(isAlphanumeric)
 	case isDigit(c):
@@ -233,21 +235,7 @@ func (l *lexer) variable() string {
 
 // parenthesised is the length of s up to the ) that matches its first byte, 0
 // when there is none.
-func parenthesised(s string) int {
-	depth := 0
-	for i := range len(s) {
-		switch s[i] {
-		case '(':
-			depth++
-		case ')':
-			depth--
-		}
-		if depth == 0 {
-			return i + 1
-		}
-	}
-	return 0
-}
+func parenthesised(s string) int { return bracketed(s, '(', ')') }
 
 func (l *lexer) operator() string {
 	for _, operator := range longOperators() {

@@ -45,7 +45,7 @@ func ReadFile(path string) ([]byte, error) {
 func Parse(name string, src []byte, open func(path string) ([]byte, error)) (*File, error) {
 	file := &File{sources: map[string]string{}}
 	p := &parser{file: file, errs: &file.errs, open: open}
-	p.text(name, src, Pos{File: name})
+	p.text(name, src, Pos{File: name}, p.statements)
 	return file, file.errs.err()
 }
 
@@ -62,10 +62,13 @@ type parser struct {
 	lex  lexer
 	prev token
 	tok  token // the next one
+
+	depth    int // of the actions and expressions that are being parsed
+	operands int // of the expression that is being parsed
 }
 
 // text parses one file; errors with the file as a whole are reported at pos.
-func (p *parser) text(name string, src []byte, at Pos) {
+func (p *parser) text(name string, src []byte, at Pos, parse func()) {
 	if len(src) > maxFileSize {
 		p.errs.add(at, "%s is too large: expected at most %d bytes", name, maxFileSize)
 		return
@@ -80,9 +83,8 @@ func (p *parser) text(name string, src []byte, at Pos) {
 	p.files = append(p.files, filepath.Clean(name))
 	p.lex = newLexer(name, text, p.errs)
 	p.prev = token{}
-	for p.next(); p.tok.kind != tokEOF; {
-		p.statement()
-	}
+	p.next()
+	parse()
 	if p.lex.off < len(text) {
 		p.errs.stop(p.tok.pos)
 	}
@@ -90,6 +92,12 @@ func (p *parser) text(name string, src []byte, at Pos) {
 }
 
 func (p *parser) next() { p.prev, p.tok = p.tok, p.lex.next() }
+
+func (p *parser) statements() {
+	for p.tok.kind != tokEOF {
+		p.statement()
+	}
+}
 
 func (p *parser) statement() {
 	s, ok := p.parseStatement()
@@ -132,7 +140,7 @@ func (p *parser) parseStatement() (Stmt, bool) {
 	case word.text == wordModParam:
 		return p.modParam(word)
 	case isInclude(word.text):
-		return nil, p.include(word)
+		return nil, p.include(word, p.statements)
 	case isRouteWord(word.text):
 		return p.route(word)
 	}
@@ -155,8 +163,11 @@ func (p *parser) unexpected(expected string) bool {
 // hint explains the commonest mistakes that make the next token unexpected; it
 // is empty when none is likely.
 func (p *parser) hint() string {
-	if p.tok.is("//") {
+	switch {
+	case p.tok.is("//"):
 		return "; comments begin with # or stand between /* and */"
+	case p.tok.is("=") && p.depth > 0:
+		return "; to compare, write =="
 	}
 	if p.prev.kind == tokString && p.prev.end.Line > p.prev.pos.Line {
 		return fmt.Sprintf("; the string before it began in line %d, is a quote missing there?", p.prev.pos.Line)
@@ -279,7 +290,7 @@ func (p *parser) route(word token) (Stmt, bool) {
 		return nil, p.unexpected(`"{" or "[" after ` + word.text)
 	}
 	var ok bool
-	r.Body, ok = p.routeBody(word)
+	r.Body, ok = p.routeBody()
 	return r, ok
 }
 
@@ -301,20 +312,8 @@ func (p *parser) routeArg() (Value, bool) {
 	return nil, p.unexpected("a name, a string or an integer")
 }
 
-// routeBody leaves out the body of a route.
-func (p *parser) routeBody(word token) (*Block, bool) {
-	b := &Block{Pos: p.tok.pos}
-	var ok bool
-	if b.Source, ok = p.lex.block(p.tok.pos); ok {
-		p.errs.add(word.pos, "%s: route blocks are not supported by this version of evid: expected %s",
-			word.text, anyStatement)
-	}
-	p.next()
-	return b, ok
-}
-
 // include parses the file that the statement names, in the place of it.
-func (p *parser) include(word token) bool {
+func (p *parser) include(word token, parse func()) bool {
 	name, ok := p.expectString("the name of a file")
 	if !ok {
 		return false
@@ -344,7 +343,7 @@ func (p *parser) include(word token) bool {
 		return true
 	}
 	lex, prev, tok := p.lex, p.prev, p.tok
-	p.text(path, src, name.Pos)
+	p.text(path, src, name.Pos, parse)
 	p.lex, p.prev, p.tok = lex, prev, tok
 	return true
 }

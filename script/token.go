@@ -31,7 +31,7 @@ func (t token) is(operator string) bool { return t.kind == tokOperator && t.text
 func (t token) String() string {
 	const longest = 40 // bytes
 	switch {
-	case t.kind == tokEOF:
+	case t.kind == tokEOF && t.text == "":
 		return "the end of the file"
 	case len(t.text) > longest:
 		return fmt.Sprintf("%q...", t.text[:longest])
@@ -57,8 +57,9 @@ const (
 	wordModParam   = "modparam"
 	wordInclude    = "include_file"
 	wordImport     = "import_file" // means the same
+	wordRoute      = "route"
 
-	anyStatement = "name=value, loadmodule, modparam or include_file" // in errors
+	anyStatement = "name=value, loadmodule, modparam, include_file or a route" // in errors
 )
 
 func statementWords() []string {
@@ -73,7 +74,7 @@ func isRouteWord(word string) bool {
 
 func routeWords() []string {
 	return []string{
-		"route", "startup_route", "timer_route", "event_route", "local_route",
+		wordRoute, "startup_route", "timer_route", "event_route", "local_route",
 		"error_route", "failure_route", "onreply_route", "branch_route",
 	}
 }

@@ -21,6 +21,7 @@ var imports = map[string][]string{
 	"delivery":         {"", "queue"},
 	"transport/xmlrpc": {"", "modparam", "xmlrpc", "internal/tcp"},
 	"script":           {"modparam", "internal/spell"},
+	"script/value":     {},
 	"mi":               {"", "internal/spell"},
 	"mi/httpd":         {"mi", "modparam"},
 
@@ -41,7 +42,7 @@ var imports = map[string][]string{
 }
 
 // standardOnly are the packages that need nothing but the standard library.
-var standardOnly = []string{"", "modparam", "xmlrpc", "queue", "delivery", "transport/xmlrpc", "script", "mi", "mi/httpd"}
+var standardOnly = []string{"", "modparam", "xmlrpc", "queue", "delivery", "transport/xmlrpc", "script", "script/value", "mi", "mi/httpd"}
 
 func TestImports(t *testing.T) {
 	out, err := exec.CommandContext(t.Context(), "go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, module+"/...").Output()
