@@ -22,6 +22,7 @@ var imports = map[string][]string{
 	"transport/xmlrpc": {"", "modparam", "xmlrpc", "internal/tcp"},
 	"script":           {"modparam", "internal/spell"},
 	"script/value":     {},
+	"script/cachedb":   {"modparam"},
 	"mi":               {"", "internal/spell"},
 	"mi/httpd":         {"mi", "modparam"},
 
@@ -42,7 +43,7 @@ var imports = map[string][]string{
 }
 
 // standardOnly are the packages that need nothing but the standard library.
-var standardOnly = []string{"", "modparam", "xmlrpc", "queue", "delivery", "transport/xmlrpc", "script", "script/value", "mi", "mi/httpd"}
+var standardOnly = []string{"", "modparam", "xmlrpc", "queue", "delivery", "transport/xmlrpc", "script", "script/cachedb", "script/value", "mi", "mi/httpd"}
 
 func TestImports(t *testing.T) {
 	out, err := exec.CommandContext(t.Context(), "go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, module+"/...").Output()
