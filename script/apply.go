@@ -26,6 +26,9 @@ type Module struct {
 	Name   string
 	Params []modparam.Param
 	Always bool // loaded without a loadmodule
+	// Ignored are the parameters of OpenSIPS' module that have no effect here, with the
+	// reason: they are a warning.
+	Ignored map[string]string
 }
 
 // Apply assigns what the file says to the globals and to the parameters of the
@@ -151,6 +154,10 @@ func (b *binder) whyNotLoaded(name string) string {
 func (b *binder) modParamOf(module *Module, m *ModParam) {
 	err := assign(module.Params, m.Param.Value, m.Value)
 	if errors.Is(err, modparam.ErrUnknown) {
+		if reason := module.Ignored[m.Param.Value]; reason != "" {
+			b.warnings.add(m.Param.Pos, "%s of %s has no effect: %s", m.Param.Value, module.Name, reason)
+			return
+		}
 		b.errs.add(m.Param.Pos, "module %s has no parameter %q: %s",
 			module.Name, m.Param.Value, known(m.Param.Value, paramNames(module.Params)))
 		return

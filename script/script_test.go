@@ -164,7 +164,7 @@ func newSchema() script.Schema {
 			{Name: "event_xmlrpc", Params: xmlrpc},
 			{Name: "evi", Params: []modparam.Param{{Name: "register", Value: register}}, Always: true},
 			{Name: "event_other", Params: xmlrpc[1:2]},
-			{Name: "mi_http"},
+			{Name: "mi_http", Ignored: map[string]string{"trace_destination": "evid sends no traces"}},
 		},
 		Ignored: map[string]string{
 			"udp_workers": "evid needs no worker processes",
