@@ -90,6 +90,7 @@ type subscriber struct {
 	*Subscription
 	place  int32 // among the expiries, or noExpiry
 	unsure bool  // a renewal failed: the keeper may have that one; guarded by changing
+	old    bool  // restored, and nobody has asked for it since; guarded by changing
 }
 
 // New returns an Interface with no events and no subscribers.
@@ -213,13 +214,27 @@ func (i *Interface) parseSocket(socket string) (Transport, Socket, error) {
 // [ErrNotRegistered], a [*SocketError] or [ErrExpire], or comes from the Keeper. After
 // that who was not subscribed is not; who was stays so and expires as before.
 func (i *Interface) Subscribe(event, socket string, expire time.Duration) error {
-	if err := i.subscribe(event, socket, expire); err != nil {
+	if err := i.subscribe(event, socket, expire, false); err != nil {
 		return fmt.Errorf("subscribe to %q: %w", event, err)
 	}
 	return nil
 }
 
-func (i *Interface) subscribe(event, socket string, expire time.Duration) error {
+// SubscribeFromScript is [Interface.Subscribe] for the script: its subscriptions are
+// what the configuration says, and not a wish of the subscriber. One that answers that
+// it is gone stays subscribed. After a restart one that does not expire is there only
+// until [Interface.EndOldScript], unless the script subscribes it again.
+//
+// Who subscribes last decides: with Subscribe the same subscriber has that expiry, and
+// is no longer the script's.
+func (i *Interface) SubscribeFromScript(event, socket string, expire time.Duration) error {
+	if err := i.subscribe(event, socket, expire, true); err != nil {
+		return fmt.Errorf("subscribe to %q from the script: %w", event, err)
+	}
+	return nil
+}
+
+func (i *Interface) subscribe(event, socket string, expire time.Duration, script bool) error {
 	transport, sock, err := i.parseSocket(socket)
 	if err != nil {
 		return err
@@ -236,7 +251,9 @@ func (i *Interface) subscribe(event, socket string, expire time.Duration) error 
 	if i.closed.Load() {
 		return ErrClosed
 	}
-	return i.openLocked(subs, i.newSubscription(info.Name, transport, sock, expire))
+	sub := i.newSubscription(info.Name, transport, sock, expire)
+	sub.Script = script
+	return i.openLocked(subs, sub)
 }
 
 // newSubscription returns a subscription that begins now.
@@ -274,7 +291,7 @@ func (s *subscribers) wait() {
 func (i *Interface) openLocked(subs *subscribers, sub *Subscription) error {
 	if err := i.keeper.OpenSub(sub); err != nil {
 		if s := subs.byKey[sub.Socket.Key()]; s != nil {
-			s.unsure = true
+			s.unsure, s.old = true, false
 		}
 		return err
 	}
@@ -299,7 +316,7 @@ func (i *Interface) addLocked(subs *subscribers, sub *Subscription) {
 		subs.byAge = append(subs.byAge, s)
 	}
 	i.expiries.removeLocked(s) // by its old time
-	s.Subscription, s.unsure = sub, false
+	s.Subscription, s.unsure, s.old = sub, false, false
 	i.expiries.addLocked(s)
 }
 
@@ -323,6 +340,9 @@ func (i *Interface) closeLocked(subs *subscribers, s *subscriber, why Close) err
 // discarded. Unsubscribing what is not subscribed is no error. An error of the
 // Keeper says that the subscription has ended, but comes back if the process ends
 // before that can be saved.
+//
+// One that could not be restored is named by the text that the [RestoreError] has: no
+// transport reads its socket any more.
 func (i *Interface) Unsubscribe(event, socket string) error {
 	if err := i.unsubscribe(event, socket); err != nil {
 		return fmt.Errorf("unsubscribe from %q: %w", event, err)
@@ -332,12 +352,15 @@ func (i *Interface) Unsubscribe(event, socket string) error {
 
 func (i *Interface) unsubscribe(event, socket string) error {
 	_, sock, err := i.parseSocket(socket)
-	if err != nil {
-		return err
-	}
 	info, known := i.Event(event)
-	if !known {
-		return ErrNotRegistered
+	if err == nil && !known {
+		err = ErrNotRegistered
+	}
+	if err != nil {
+		if found, discardErr := i.discard(event, socket); found {
+			return discardErr
+		}
+		return err
 	}
 	subs := i.change(info.Name)
 	defer subs.changing.Unlock()
@@ -353,6 +376,8 @@ func (i *Interface) dismissSub(sub *Subscription) error {
 	defer subs.changing.Unlock()
 	s := subs.byKey[sub.Socket.Key()]
 	switch {
+	case sub.Script, s != nil && s.Script:
+		return nil
 	case s == nil:
 		return i.keeper.CloseSub(sub.Event, sub.Socket.Key(), Dismissed)
 	case s.Subscription != sub && !s.unsure:
@@ -377,7 +402,7 @@ func (i *Interface) Subscribers(event string) []Subscriber {
 		if s.Expire != Never {
 			ttl = max(0, time.Until(s.Expires))
 		}
-		list = append(list, Subscriber{Event: s.Event, Socket: s.Socket, Expire: s.Expire, TTL: ttl})
+		list = append(list, Subscriber{Event: s.Event, Socket: s.Socket, Expire: s.Expire, TTL: ttl, Script: s.Script})
 	}
 	return list
 }

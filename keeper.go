@@ -16,6 +16,7 @@ type Subscription struct {
 	Socket    Socket
 	Transport Transport     // which parsed the socket
 	Sync      bool          // a raise waits for one attempt at this subscriber
+	Script    bool          // the script has subscribed it: see [Interface.SubscribeFromScript]
 	Expire    time.Duration // as subscribed; Never: does not expire
 	Expires   time.Time     // when it ends by the wall clock; zero: never
 
@@ -23,8 +24,8 @@ type Subscription struct {
 }
 
 // Dismiss ends the subscription: the subscriber answered that it is gone. One that
-// was renewed since stays. An error says that it has ended, but comes back if the
-// process ends before that can be saved.
+// was renewed since stays, and so does one of the script. An error says that it has
+// ended, but comes back if the process ends before that can be saved.
 func (s *Subscription) Dismiss() error {
 	if s.dismiss == nil {
 		return nil
@@ -106,6 +107,7 @@ type Subscriber struct {
 	Socket Socket
 	Expire time.Duration // as subscribed; Never: does not expire
 	TTL    time.Duration // what is left of Expire; Never: does not expire
+	Script bool          // the script has subscribed it
 }
 
 // An EventInfo is a registered event as [Interface.Events] lists it.

@@ -1,6 +1,7 @@
 package evid
 
 import (
+	"errors"
 	"fmt"
 	"iter"
 	"time"
@@ -14,6 +15,12 @@ type Restorer interface {
 	// then the Keeper keeps events for it and delivers none. There is nothing to save
 	// when it is opened as it is listed.
 	Restored() iter.Seq[Restored]
+	// Discard ends a subscription that was kept across a restart and not opened since,
+	// such as one whose socket no transport reads any more: event and socket are as
+	// Restored lists them. What waits for it is discarded and counted as abandoned. It
+	// reports whether there was one. As with CloseSub it has ended in any case: an error
+	// says that this could not be saved.
+	Discard(event, socket string) (found bool, err error)
 }
 
 // Restored is a [Subscription] as it was kept across a restart.
@@ -22,6 +29,8 @@ type Restored struct {
 	Socket  string        // as [Socket.String] prints it
 	Expire  time.Duration // as subscribed; Never: does not expire
 	Expires time.Time     // when it ends by the wall clock; zero: never
+	Script  bool          // the script has subscribed it
+	Ended   bool          // it has ended, and events still wait for it
 }
 
 // A RestoreError says why a subscription was not restored.
@@ -44,7 +53,8 @@ func (e *RestoreError) Unwrap() error { return e.Err }
 // since stays as it is now.
 //
 // Each of those that failed has an error, such as for a socket of a transport that is no
-// longer there. The Keeper still has them, and what waits for them.
+// longer there. The Keeper still has them, and what waits for them; who does not want that
+// calls [Interface.Unsubscribe].
 func (i *Interface) Restore() (restored int, failed []*RestoreError) {
 	keeper, keeps := i.keeper.(Restorer)
 	if !keeps {
@@ -86,6 +96,7 @@ func (i *Interface) restore(r Restored) (subscribed bool, err error) {
 		return false, nil
 	}
 	sub := i.newSubscription(info.Name, transport, sock, r.Expire)
+	sub.Script = r.Script
 	left := Never
 	if !r.Expires.IsZero() {
 		now := time.Now()
@@ -97,11 +108,78 @@ func (i *Interface) restore(r Restored) (subscribed bool, err error) {
 	if err := i.keeper.OpenSub(sub); err != nil {
 		return false, err
 	}
-	if left <= 0 {
+	if left <= 0 || r.Ended {
 		return false, i.keeper.CloseSub(info.Name, key, Expired)
 	}
 	i.subsMu.Lock()
 	defer i.subsMu.Unlock()
 	i.addLocked(subs, sub)
+	subs.byKey[key].old = true
 	return true, nil
+}
+
+// EndOldScript ends what an earlier script has subscribed and this one has not: each
+// restored subscription of the script that does not expire and that nobody has
+// subscribed again since. It is to be called once after [Interface.Restore], when all of
+// the script has run that subscribes; a subscription that it wanted to renew and could
+// not, such as because of a full disk, stays. Those that expire end at their time.
+//
+// They end as [Expired]: what waits is delivered. Where that cannot be, because the socket
+// is not to be read any more, it is discarded and counted as abandoned.
+//
+// It returns those that have ended, the oldest first. The error says of which of them it
+// could not be saved: they come back with the next start. On an interface that is closed
+// nothing ends, and the error wraps [ErrClosed].
+func (i *Interface) EndOldScript() (ended []Restored, err error) {
+	keeper, keeps := i.keeper.(Restorer)
+	if !keeps {
+		return nil, nil
+	}
+	var errs []error
+	for r := range keeper.Restored() {
+		if i.closed.Load() { // then the script could not subscribe again what it wants
+			errs = append(errs, ErrClosed)
+			break
+		}
+		if !r.Script || !r.Expires.IsZero() {
+			continue
+		}
+		hasEnded, err := i.endOld(r)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("end subscription of %q to %q: %w", r.Socket, r.Event, err))
+		}
+		if hasEnded {
+			ended = append(ended, r)
+		}
+	}
+	return ended, errors.Join(errs...)
+}
+
+// endOld ends one subscription of the script, if it is old. It reports whether it was.
+func (i *Interface) endOld(r Restored) (ended bool, err error) {
+	_, sock, err := i.parseSocket(r.Socket)
+	if err != nil || CheckEventName(r.Event) != nil {
+		return i.discard(r.Event, r.Socket)
+	}
+	subs := i.change(r.Event)
+	defer subs.changing.Unlock()
+	s := subs.byKey[sock.Key()]
+	switch {
+	case s != nil && s.old && s.Script:
+		return true, i.closeLocked(subs, s, Expired)
+	case s != nil || r.Ended:
+		return false, nil
+	default: // the keeper could not open it
+		return true, i.keeper.CloseSub(r.Event, sock.Key(), Expired)
+	}
+}
+
+// discard ends a subscription that could not be restored. It reports whether there is
+// such a one.
+func (i *Interface) discard(event, socket string) (found bool, err error) {
+	keeper, keeps := i.keeper.(Restorer)
+	if !keeps {
+		return false, nil
+	}
+	return keeper.Discard(event, socket)
 }

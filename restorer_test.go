@@ -20,6 +20,19 @@ type keptKeeper struct {
 
 func (k *keptKeeper) Restored() iter.Seq[evid.Restored] { return slices.Values(k.kept) }
 
+// Discard discards what is kept with that socket.
+func (k *keptKeeper) Discard(event, socket string) (found bool, err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	n := len(k.kept)
+	k.kept = slices.DeleteFunc(slices.Clone(k.kept), func(r evid.Restored) bool { return r.Event == event && r.Socket == socket })
+	if len(k.kept) == n {
+		return false, nil
+	}
+	k.callLocked(event, "discard "+event+" "+socket)
+	return true, k.err
+}
+
 func newKept(t *testing.T, kept ...evid.Restored) (*evid.Interface, *keptKeeper) {
 	k := &keptKeeper{&slowKeeper{open: make(map[string]*evid.Subscription)}, kept}
 	i := evid.New(evid.Options{Keeper: k, Transports: []evid.Transport{testTransport{}}})

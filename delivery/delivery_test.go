@@ -190,6 +190,49 @@ func TestGone(t *testing.T) {
 	})
 }
 
+// A subscriber of the script stays: what it answers to with that it is gone becomes a dead
+// letter, and a raise that waits for it hears of it.
+func TestGoneFromScript(t *testing.T) {
+	inBubble(t, func(f *fixture) {
+		for _, socket := range []string{"net:h/gone", "net:h/stays"} {
+			if err := f.SubscribeFromScript("E_A", socket, evid.Never); err != nil {
+				t.Fatal(err)
+			}
+		}
+		f.raise("E_A")
+		synctest.Wait()
+		f.raise("E_A")
+		f.wantDelivered("h/stays=1", "h/stays=2")
+		if subs := f.Subscribers("E_A"); len(subs) != 2 {
+			t.Errorf("subscribers: %v", subs)
+		}
+		f.wantCounts(evid.Counts{Accepted: 4, Delivered: 2, Dead: 2})
+		const reason = "it answered that it is gone (no such user), but the script has subscribed it"
+		for letter, err := range f.queue.DeadLetters(evid.DeadLetterFilter{}) {
+			if err != nil || letter.Reason != reason || letter.Attempts != 1 {
+				t.Errorf("dead letter %+v, %v", letter, err)
+			}
+		}
+		if n := strings.Count(f.log.String(), "event not delivered"); n != 1 {
+			t.Errorf("logged %d times, want once, in\n%s", n, &f.log)
+		}
+
+		if err := f.SubscribeFromScript("E_B", "net:h/gone;sync", evid.Never); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.Raise(context.Background(), "E_B", evid.Int("", 1)); err == nil || !strings.Contains(err.Error(), reason) {
+			t.Errorf("raise: %v", err)
+		}
+
+		f.subscribe("E_A", "h/gone") // and now it is its own
+		f.raise("E_A")
+		synctest.Wait()
+		if subs := f.Subscribers("E_A"); len(subs) != 1 {
+			t.Errorf("subscribers: %v", subs)
+		}
+	})
+}
+
 // The log tells of a failure when it begins, when it changes, and when it ends.
 func TestLog(t *testing.T) {
 	inBubble(t, func(f *fixture) {

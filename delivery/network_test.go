@@ -159,7 +159,7 @@ func (l *netLane) call(item *evid.Item) {
 		case <-l.closed:
 		}
 	case "gone":
-		failure(evid.Gone, "")
+		failure(evid.Gone, "no such user")
 	case "refuses":
 		failure(evid.Rejected, "refused")
 	case "moody": // refuses odd values, and says so differently each time

@@ -12,6 +12,9 @@ import (
 // to pause; failed says that one before it in the same call has to be tried again.
 func (s *subscriber) settleLocked(batch *queue.Batch, item *evid.Item, o *queue.Outcome, now time.Time, failed bool) {
 	r := &item.Result
+	if r.Verdict == evid.Gone && batch.Subscription.Script {
+		r.Verdict, r.Detail = evid.Rejected, "it answered that it is gone ("+r.Detail+"), but the script has subscribed it"
+	}
 	if r.Answered || r.Verdict == evid.Delivered || r.Verdict == evid.Unconfirmed {
 		s.lane.answeredLocked()
 	}

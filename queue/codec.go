@@ -18,9 +18,13 @@ import (
 var errDamaged = errors.New("it is damaged")
 
 const (
-	// formatVersion is the first byte of each entry.
+	// formatVersion is the first byte of each entry of events and of dead letters, and
+	// was of those of the state.
 	formatVersion = 1
-	checksumSize  = 4
+	// stateVersion is that of the state: of each subscriber it says whether the script
+	// has subscribed it.
+	stateVersion = 2
+	checksumSize = 4
 )
 
 func checksum(data []byte) uint32 { return crc32.Checksum(data, crc32.MakeTable(crc32.Castagnoli)) }
@@ -56,22 +60,24 @@ func appendID(dst []byte, id evid.ID) []byte {
 // A scanner reads an entry. After the first thing that cannot be, all that it returns
 // is zero, and err says so.
 type scanner struct {
-	rest string
-	err  error
+	version byte
+	rest    string
+	err     error
 }
 
-// scan checks an entry and returns what is in it. Its texts are parts of one copy.
-func scan(entry []byte) (*scanner, error) {
+// scan checks an entry, of a version up to the newest, and returns what is in it. Its
+// texts are parts of one copy.
+func scan(entry []byte, newest byte) (*scanner, error) {
 	body := len(entry) - checksumSize
 	switch {
 	case body < 1:
 		return nil, fmt.Errorf("%w: %d bytes", errDamaged, len(entry))
 	case binary.LittleEndian.Uint32(entry[body:]) != checksum(entry[:body]):
 		return nil, fmt.Errorf("%w: wrong checksum", errDamaged)
-	case entry[0] != formatVersion:
-		return nil, fmt.Errorf("it is of version %d: expected %d", entry[0], formatVersion)
+	case entry[0] < formatVersion || entry[0] > newest:
+		return nil, fmt.Errorf("it is of version %d: expected at most %d", entry[0], newest)
 	}
-	return &scanner{rest: string(entry[1:body])}, nil
+	return &scanner{version: entry[0], rest: string(entry[1:body])}, nil
 }
 
 func (s *scanner) fail() {

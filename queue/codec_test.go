@@ -1,10 +1,12 @@
 package queue
 
 import (
+	"encoding/hex"
 	"log/slog"
 	"maps"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -70,7 +72,7 @@ func testState() []byte {
 	w.add(func(dst []byte) []byte { return append(dst, byte(checkpointRecord)) })
 	w.add(func(dst []byte) []byte {
 		return appendCursorState(dst, &cursorState{
-			id: 1, event: "E_A", key: "k", text: "t", open: true, discarded: true, expire: time.Hour, expires: time.Unix(9, 9),
+			id: 1, event: "E_A", key: "k", text: "t", open: true, discarded: true, script: true, expire: time.Hour, expires: time.Unix(9, 9),
 			accepted: math.MaxUint64 - 3, counts: evid.Counts{Dead: 1, Dropped: 2, Abandoned: 3, Unconfirmed: 4, Odd: 5, Retried: 6},
 			end: endless, later: []span{{1, 2}, {3, endless}},
 		})
@@ -96,7 +98,7 @@ func TestState(t *testing.T) {
 	want := &stateEntry{save: 5, records: []any{
 		checkpoint{},
 		&cursorState{
-			id: 1, event: "E_A", key: "k", text: "t", open: true, discarded: true, expire: time.Hour, expires: time.Unix(9, 9),
+			id: 1, event: "E_A", key: "k", text: "t", open: true, discarded: true, script: true, expire: time.Hour, expires: time.Unix(9, 9),
 			accepted: math.MaxUint64 - 3, counts: evid.Counts{Dead: 1, Dropped: 2, Abandoned: 3, Unconfirmed: 4, Odd: 5, Retried: 6},
 			end: endless, later: []span{{1, 2}, {3, endless}},
 		},
@@ -109,6 +111,41 @@ func TestState(t *testing.T) {
 	options := cmp.AllowUnexported(stateEntry{}, cursorState{}, listState{}, lag{}, meta{}, span{})
 	if diff := cmp.Diff(want, got, options); diff != "" {
 		t.Errorf("read state (-want +got):\n%s", diff)
+	}
+}
+
+// stateOfVersion1 is a cursor and a meta as version 1 wrote them.
+const stateOfVersion1 = "01050001020103455f41016b017401018080c58bc6d10192e888874307000001020304050600020103030007ffffffffffffffff02030405068098dc9334abf7b00d"
+
+// Version 1 had no subscribers of the script. Later versions than ours are not guessed at.
+func TestOldState(t *testing.T) {
+	data, err := hex.DecodeString(stateOfVersion1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := readStateEntry(Entry{Pos: 1, Data: data})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &stateEntry{save: 5, records: []any{
+		checkpoint{},
+		&cursorState{
+			id: 1, event: "E_A", key: "k", text: "t", open: true, discarded: true, expire: time.Hour, expires: time.Unix(9, 9),
+			accepted: math.MaxUint64 - 3, counts: evid.Counts{Dead: 1, Dropped: 2, Abandoned: 3, Unconfirmed: 4, Odd: 5, Retried: 6},
+			end: endless, later: []span{{1, 2}, {3, endless}},
+		},
+		&meta{math.MaxUint64, 2, 3, 4, 5, 6, time.Unix(7, 0)},
+	}}
+	options := cmp.AllowUnexported(stateEntry{}, cursorState{}, meta{}, span{})
+	if diff := cmp.Diff(want, got, options); diff != "" {
+		t.Errorf("read state of version 1 (-want +got):\n%s", diff)
+	}
+	for version, text := range map[byte]string{0: "it is of version 0: expected at most 2", 3: "it is of version 3: expected at most 2"} {
+		data[0] = version
+		_, err = readStateEntry(Entry{Pos: 1, Data: seal(data[:len(data)-checksumSize])})
+		if err == nil || !strings.Contains(err.Error(), text) {
+			t.Errorf("version %d: got %v, want %s", version, err, text)
+		}
 	}
 }
 

@@ -90,6 +90,7 @@ type crashSub struct {
 	event, key string
 	open       bool
 	expires    time.Time      // zero: never
+	script     bool           // as it was last subscribed
 	wants      []int64        // acknowledged while it was subscribed, in order
 	dead       []int64        // became dead letters
 	has        []int64        // what it got, or what became a dead letter, in order, without repetitions
@@ -120,7 +121,14 @@ func (c *crashTest) start() {
 		}
 	}
 	for r := range q.Restored() {
-		if err := q.OpenSub(&evid.Subscription{Event: r.Event, Socket: plainSocket(r.Socket), Expire: r.Expire, Expires: r.Expires}); err != nil {
+		s := c.subs[r.Event+" "+r.Socket]
+		if s != nil && r.Script != s.script {
+			c.Errorf("%s is of the script: %t, want %t", r.Socket, r.Script, s.script)
+		}
+		if s != nil && r.Ended == s.open {
+			c.Errorf("%s has ended: %t", r.Socket, r.Ended)
+		}
+		if err := q.OpenSub(&evid.Subscription{Event: r.Event, Socket: plainSocket(r.Socket), Expire: r.Expire, Expires: r.Expires, Script: r.Script}); err != nil {
 			c.Fatal(err)
 		}
 	}
@@ -186,7 +194,7 @@ func (c *crashTest) settled() {
 func (c *crashTest) subscribe(event, key string) {
 	name := event + " " + key
 	c.heal()
-	sub := &evid.Subscription{Event: event, Socket: plainSocket(key), Expire: evid.Never}
+	sub := &evid.Subscription{Event: event, Socket: plainSocket(key), Expire: evid.Never, Script: c.rand.IntN(2) == 0}
 	if c.rand.IntN(2) == 0 {
 		sub.Expire = time.Duration(1+c.rand.IntN(5)) * time.Minute
 		sub.Expires = time.Now().Add(sub.Expire)
@@ -199,7 +207,7 @@ func (c *crashTest) subscribe(event, key string) {
 		s = &crashSub{event: event, key: key, told: make(map[int64]bool), saved: make(map[int64]bool)}
 		c.subs[name] = s
 	}
-	s.open, s.expires = true, sub.Expires
+	s.open, s.expires, s.script = true, sub.Expires, sub.Script
 }
 
 func (c *crashTest) unsubscribe(s *crashSub, why evid.Close) {

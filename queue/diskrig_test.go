@@ -49,7 +49,7 @@ func (r *diskRig) load() {
 func (r *diskRig) restore() {
 	r.Helper()
 	for s := range r.Restored() {
-		r.must(r.OpenSub(&evid.Subscription{Event: s.Event, Socket: plainSocket(s.Socket), Expire: s.Expire, Expires: s.Expires}))
+		r.must(r.OpenSub(&evid.Subscription{Event: s.Event, Socket: plainSocket(s.Socket), Expire: s.Expire, Expires: s.Expires, Script: s.Script}))
 	}
 }
 
@@ -79,6 +79,24 @@ func (r *diskRig) subscribe(key string, expire time.Duration) {
 		s.Expires = time.Now().Add(expire)
 	}
 	r.must(r.OpenSub(s))
+}
+
+// subscribeScript subscribes for ever, for the script.
+func (r *diskRig) subscribeScript(key string) {
+	r.Helper()
+	r.must(r.OpenSub(&evid.Subscription{Event: "E_X", Socket: plainSocket(key), Expire: evid.Never, Script: true}))
+}
+
+// restored is what is restored of a subscriber.
+func (r *diskRig) restored(key string) evid.Restored {
+	r.Helper()
+	for s := range r.Restored() {
+		if s.Event == "E_X" && s.Socket == key {
+			return s
+		}
+	}
+	r.Fatalf("%s is not restored", key)
+	return evid.Restored{}
 }
 
 // subscribeTo subscribes for ever, to any event.

@@ -391,7 +391,7 @@ func (l *list) cursorsLocked() []*Cursor {
 func (c *Cursor) stateLocked() cursorState {
 	s := cursorState{
 		id: c.id, event: c.list.name, key: c.sub.Socket.Key(), text: c.sub.Socket.String(), open: c.open,
-		expire: c.sub.Expire, expires: c.sub.Expires, accepted: c.accepted, end: c.firstEndLocked(),
+		script: c.sub.Script, expire: c.sub.Expire, expires: c.sub.Expires, accepted: c.accepted, end: c.firstEndLocked(),
 	}
 	if e := c.extra; e != nil {
 		s.discarded, s.counts, s.later = e.discarded, e.counts, slices.Clone(e.later)

@@ -30,6 +30,7 @@ type cursorState struct {
 	key, text string // the socket's
 	open      bool
 	discarded bool
+	script    bool // in version 1: false
 	expire    time.Duration
 	expires   time.Time
 	accepted  uint64 // as Cursor.accepted
@@ -85,7 +86,7 @@ func (s *scanner) spanEnd() uint64 { return s.uvarint() - 1 }
 func appendCursorState(dst []byte, c *cursorState) []byte {
 	dst = binary.AppendUvarint(append(dst, byte(cursorRecord)), c.id)
 	dst = appendText(appendText(appendText(dst, c.event), c.key), c.text)
-	dst = appendBool(appendBool(dst, c.open), c.discarded)
+	dst = appendBool(appendBool(appendBool(dst, c.open), c.discarded), c.script)
 	dst = appendTime(binary.AppendVarint(dst, int64(c.expire)), c.expires)
 	dst = binary.AppendVarint(dst, int64(c.accepted))
 	dst = appendCounts(dst, &c.counts)
@@ -100,7 +101,7 @@ func appendCursorState(dst []byte, c *cursorState) []byte {
 func (s *scanner) cursorState() *cursorState {
 	c := &cursorState{
 		id: s.uvarint(), event: s.text(), key: s.text(), text: s.text(),
-		open: s.bool(), discarded: s.bool(), expire: s.duration(), expires: s.time(),
+		open: s.bool(), discarded: s.bool(), script: s.version > 1 && s.bool(), expire: s.duration(), expires: s.time(),
 		accepted: uint64(s.varint()), counts: s.counts(), end: s.spanEnd(),
 	}
 	for range s.count(2) {
@@ -175,7 +176,7 @@ type (
 )
 
 func readStateEntry(entry Entry) (*stateEntry, error) {
-	s, err := scan(entry.Data)
+	s, err := scan(entry.Data, stateVersion)
 	if err == nil {
 		e := &stateEntry{save: s.uvarint(), part: s.uvarint()}
 		for s.rest != "" {
@@ -226,7 +227,7 @@ func (w *stateWriter) add(write func(dst []byte) []byte) {
 		w.end()
 	}
 	if w.current == nil {
-		w.current = append(w.current, formatVersion)
+		w.current = append(w.current, stateVersion)
 		w.current = binary.AppendUvarint(binary.AppendUvarint(w.current, w.save), uint64(len(w.entries)))
 	}
 	w.current = write(w.current)

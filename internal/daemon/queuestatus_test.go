@@ -89,4 +89,13 @@ func TestQueueStatus(t *testing.T) {
 	want.Dormant, want.Subscribers[0].Dormant, want.Subscribers[0].Reason = 0, false, ""
 	check(d)
 	stopped(t, d)
+
+	d = started(t, strings.Replace(config, `loadmodule "event_xmlrpc.so"`, "", 1))
+	if err := d.Events().Unsubscribe("E_A", socket); err != nil {
+		t.Error(err)
+	}
+	if got, total := d.QueueStatus(10), d.queue.Totals(); got.Dormant != 0 || total.Abandoned != 3 || total.Waiting != 0 {
+		t.Errorf("after it has unsubscribed: %+v, %+v", got, total)
+	}
+	stopped(t, d)
 }
