@@ -341,8 +341,8 @@ func (i *Interface) closeLocked(subs *subscribers, s *subscriber, why Close) err
 // Keeper says that the subscription has ended, but comes back if the process ends
 // before that can be saved.
 //
-// One that could not be restored is named by the text that the [RestoreError] has: no
-// transport reads its socket any more.
+// A socket that no transport reads any more is named by its text: as lists print it, or,
+// if it could not be restored, as the [RestoreError] has it.
 func (i *Interface) Unsubscribe(event, socket string) error {
 	if err := i.unsubscribe(event, socket); err != nil {
 		return fmt.Errorf("unsubscribe from %q: %w", event, err)
@@ -357,8 +357,8 @@ func (i *Interface) unsubscribe(event, socket string) error {
 		err = ErrNotRegistered
 	}
 	if err != nil {
-		if found, discardErr := i.discard(event, socket); found {
-			return discardErr
+		if found, endErr := i.endByText(event, socket); found {
+			return endErr
 		}
 		return err
 	}

@@ -174,6 +174,23 @@ func (i *Interface) endOld(r Restored) (ended bool, err error) {
 	}
 }
 
+// endByText ends a subscription whose socket cannot be parsed, such as one of a route that
+// the script no longer has. It reports whether there is one with this text.
+func (i *Interface) endByText(event, socket string) (found bool, err error) {
+	info, known := i.Event(event)
+	if !known {
+		return i.discard(event, socket)
+	}
+	subs := i.change(info.Name)
+	defer subs.changing.Unlock()
+	for _, s := range subs.byAge {
+		if s.Socket.String() == socket {
+			return true, i.closeLocked(subs, s, Unsubscribed)
+		}
+	}
+	return i.discard(event, socket)
+}
+
 // discard ends a subscription that could not be restored. It reports whether there is
 // such a one.
 func (i *Interface) discard(event, socket string) (found bool, err error) {
