@@ -20,6 +20,7 @@ var imports = map[string][]string{
 	"queue/jetstream":  {"modparam", "queue"},
 	"delivery":         {"", "queue"},
 	"transport/xmlrpc": {"", "modparam", "xmlrpc", "internal/tcp"},
+	"transport/route":  {"", "modparam"},
 	"script":           {"modparam", "internal/spell"},
 	"script/value":     {},
 	"script/cachedb":   {"modparam"},
@@ -43,7 +44,7 @@ var imports = map[string][]string{
 }
 
 // standardOnly are the packages that need nothing but the standard library.
-var standardOnly = []string{"", "modparam", "xmlrpc", "queue", "delivery", "transport/xmlrpc", "script", "script/cachedb", "script/value", "mi", "mi/httpd"}
+var standardOnly = []string{"", "modparam", "xmlrpc", "queue", "delivery", "transport/xmlrpc", "transport/route", "script", "script/cachedb", "script/value", "mi", "mi/httpd"}
 
 func TestImports(t *testing.T) {
 	out, err := exec.CommandContext(t.Context(), "go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, module+"/...").Output()
