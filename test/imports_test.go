@@ -24,6 +24,8 @@ var imports = map[string][]string{
 	"script":           {"modparam", "internal/spell"},
 	"script/value":     {},
 	"script/cachedb":   {"modparam"},
+	"script/posix":     {},
+	"script/transform": {"script/posix", "script/value"},
 	"mi":               {"", "internal/spell"},
 	"mi/httpd":         {"mi", "modparam"},
 
@@ -44,7 +46,10 @@ var imports = map[string][]string{
 }
 
 // standardOnly are the packages that need nothing but the standard library.
-var standardOnly = []string{"", "modparam", "xmlrpc", "queue", "delivery", "transport/xmlrpc", "transport/route", "script", "script/cachedb", "script/value", "mi", "mi/httpd"}
+var standardOnly = []string{
+	"", "modparam", "xmlrpc", "queue", "delivery", "transport/xmlrpc", "transport/route",
+	"script", "script/cachedb", "script/posix", "script/transform", "script/value", "mi", "mi/httpd",
+}
 
 func TestImports(t *testing.T) {
 	out, err := exec.CommandContext(t.Context(), "go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, module+"/...").Output()
