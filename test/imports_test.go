@@ -23,19 +23,24 @@ var imports = map[string][]string{
 	"transport/route":  {"", "modparam"},
 	"script":           {"modparam", "internal/spell"},
 	"script/value":     {},
+	"script/program": {
+		"", "internal/spell", "script", "script/posix", "script/transform", "script/value",
+	},
+	"script/core":      {"", "internal/loglevel", "script/program", "script/value"},
 	"script/cachedb":   {"modparam"},
 	"script/posix":     {},
 	"script/transform": {"script/posix", "script/value"},
 	"mi":               {"", "internal/spell"},
 	"mi/httpd":         {"mi", "modparam"},
 
+	"internal/loglevel":  {},
 	"internal/spell":     {},
 	"internal/tcp":       {},
 	"internal/miclient":  {},
 	"internal/receiver":  {"xmlrpc"},
 	"mi/internal/mitest": {""},
 	"internal/daemon": {
-		"", "delivery", "mi", "mi/httpd", "modparam", "queue", "queue/jetstream", "script",
+		"", "delivery", "internal/loglevel", "mi", "mi/httpd", "modparam", "queue", "queue/jetstream", "script",
 		"transport/xmlrpc",
 	},
 	"internal/daemon/daemontest": {"", "internal/daemon", "internal/miclient"},
@@ -48,7 +53,7 @@ var imports = map[string][]string{
 // standardOnly are the packages that need nothing but the standard library.
 var standardOnly = []string{
 	"", "modparam", "xmlrpc", "queue", "delivery", "transport/xmlrpc", "transport/route",
-	"script", "script/cachedb", "script/posix", "script/transform", "script/value", "mi", "mi/httpd",
+	"script", "script/cachedb", "script/posix", "script/program", "script/transform", "script/value", "mi", "mi/httpd",
 }
 
 func TestImports(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/evid/evid"
+	"github.com/evid/evid/internal/loglevel"
 )
 
 const testConfig = `
@@ -186,8 +187,10 @@ func TestStop(t *testing.T) {
 
 func TestLogLevel(t *testing.T) {
 	t.Setenv("XDG_STATE_HOME", t.TempDir())
-	levels := []slog.Level{slog.LevelDebug, slog.LevelInfo, levelNotice, slog.LevelWarn, slog.LevelError, slog.LevelError + 4}
-	for opensips, shown := range map[int]int{4: 6, 3: 5, 2: 4, 1: 3, -1: 2, -2: 1, -3: 1} {
+	levels := []slog.Level{
+		slog.LevelDebug, slog.LevelInfo, loglevel.Notice, slog.LevelWarn, slog.LevelError, loglevel.Critical, loglevel.Alert,
+	}
+	for opensips, shown := range map[int]int{4: 7, 3: 6, 2: 5, 1: 4, -1: 3, -2: 2, -3: 1} {
 		var out bytes.Buffer
 		level := new(logLevel)
 		log, _, err := newLogger(logParams{level: opensips, stderr: true}, &out, level)

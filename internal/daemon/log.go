@@ -9,12 +9,9 @@ import (
 	"os"
 	"sync/atomic"
 
+	"github.com/evid/evid/internal/loglevel"
 	"github.com/evid/evid/modparam"
 )
-
-// levelNotice is between information and warning: what an operator wants to
-// know of a daemon that works.
-const levelNotice = slog.Level(2)
 
 // logParams are the globals about the log.
 type logParams struct {
@@ -47,20 +44,7 @@ func (l *logLevel) Level() int { return int(l.opensips.Load()) }
 // SetLevel implements mi.LogLevel.
 func (l *logLevel) SetLevel(level int) {
 	l.opensips.Store(int32(level))
-	switch {
-	case level >= 4:
-		l.slog.Set(slog.LevelDebug)
-	case level == 3:
-		l.slog.Set(slog.LevelInfo)
-	case level == 2:
-		l.slog.Set(levelNotice)
-	case level >= 0:
-		l.slog.Set(slog.LevelWarn)
-	case level == -1:
-		l.slog.Set(slog.LevelError)
-	default:
-		l.slog.Set(slog.LevelError + 4) // critical; evid logs nothing there
-	}
+	l.slog.Set(loglevel.Slog(level))
 }
 
 // newLogger returns a logger, and what to close when it is no longer used.
@@ -82,7 +66,7 @@ func newLogger(p logParams, stderr io.Writer, level *logLevel) (*slog.Logger, lo
 			w := newLogWriter(keepOpen{file})
 			stderr, writers = w, append(writers, w)
 		}
-		handlers = append(handlers, slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: &level.slog, ReplaceAttr: nameNotice}))
+		handlers = append(handlers, slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: &level.slog, ReplaceAttr: nameLevel}))
 	}
 	return slog.New(slog.NewMultiHandler(handlers...)), writers, nil
 }
@@ -101,9 +85,9 @@ func (ws logWriters) close() {
 	}
 }
 
-func nameNotice(_ []string, a slog.Attr) slog.Attr {
-	if level, ok := a.Value.Any().(slog.Level); ok && a.Key == slog.LevelKey && level == levelNotice {
-		return slog.String(slog.LevelKey, "NOTICE")
+func nameLevel(_ []string, a slog.Attr) slog.Attr {
+	if level, ok := a.Value.Any().(slog.Level); ok && a.Key == slog.LevelKey {
+		return slog.String(slog.LevelKey, loglevel.Name(level))
 	}
 	return a
 }
@@ -113,9 +97,9 @@ func withoutTime(groups []string, a slog.Attr) slog.Attr {
 	if a.Key == slog.TimeKey && len(groups) == 0 {
 		return slog.Attr{}
 	}
-	return nameNotice(groups, a)
+	return nameLevel(groups, a)
 }
 
 func (d *Daemon) notice(msg string, args ...any) {
-	d.log.Log(context.Background(), levelNotice, msg, args...)
+	d.log.Log(context.Background(), loglevel.Notice, msg, args...)
 }

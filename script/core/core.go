@@ -1,0 +1,120 @@
+// Package core is the functions and variables that a script can use without loading a
+// module for them, and those of module cfgutils.
+package core
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/ncruces/go-strftime"
+
+	"github.com/evid/evid"
+	"github.com/evid/evid/script/program"
+	"github.com/evid/evid/script/value"
+)
+
+// Events is the part of [evid.Interface] that scripts use.
+type Events interface {
+	Raise(ctx context.Context, event string, params ...evid.Param) (evid.ID, error)
+	SubscribeFromScript(event, socket string, expire time.Duration) error
+	Unsubscribe(event, socket string) error
+	ParseSocket(socket string) (evid.Socket, error)
+}
+
+// Statistics gives the value of a statistic by its name, "raised" or "evi:raised". Scripts
+// read one that is not known as NULL.
+type Statistics interface {
+	Statistic(name string) (n uint64, known bool)
+}
+
+// Cfgutils is the name of the module that usleep needs.
+const Cfgutils = "cfgutils"
+
+// Library returns the functions and variables.
+func Library(events Events, statistics Statistics) program.Library {
+	return program.Library{
+		Functions: append(eventFunctions(events), otherFunctions()...),
+		Variables: variables(statistics),
+	}
+}
+
+func variables(statistics Statistics) []program.Variable {
+	now := func(read func(t time.Time) value.Value) func(string) (func(*program.Run) value.Value, error) {
+		return func(string) (func(*program.Run) value.Value, error) {
+			return func(*program.Run) value.Value { return read(time.Now()) }, nil
+		}
+	}
+	return []program.Variable{
+		{Name: "Ts", Bind: now(func(t time.Time) value.Value { return value.Int(t.Unix()) })},
+		{Name: "Tsm", Bind: now(func(t time.Time) value.Value { return value.Int(int64(t.Nanosecond() / 1000)) })},
+		{Name: "time", Subname: "format of date(1)", Bind: func(format string) (func(*program.Run) value.Value, error) {
+			return func(*program.Run) value.Value { return value.String(strftime.Format(format, time.Now())) }, nil
+		}},
+		{Name: "pp", Bind: func(string) (func(*program.Run) value.Value, error) {
+			pid := value.Int(int64(os.Getpid()))
+			return func(*program.Run) value.Value { return pid }, nil
+		}},
+		{Name: "env", Subname: "name of an environment variable", Bind: func(name string) (func(*program.Run) value.Value, error) {
+			text, set := os.LookupEnv(name)
+			if !set {
+				return func(*program.Run) value.Value { return value.Value{} }, nil
+			}
+			v := value.String(text)
+			return func(*program.Run) value.Value { return v }, nil
+		}},
+		{Name: "stat", Subname: "name of a statistic", Bind: func(name string) (func(*program.Run) value.Value, error) {
+			return func(*program.Run) value.Value {
+				n, known := statistics.Statistic(name)
+				if !known {
+					return value.Value{}
+				}
+				return value.Int(int64(n))
+			}, nil
+		}},
+	}
+}
+
+func otherFunctions() []program.Function {
+	return []program.Function{
+		{
+			Name: "xlog", Usage: "xlog([level,] text)", Bind: bindXlog,
+			Params: []program.Param{{Name: "level or text"}, {Name: "text", Optional: true}},
+		},
+		{
+			Name: "log", Usage: "log([level,] text)", Bind: bindLog,
+			Params: []program.Param{
+				{Name: "level or text", Type: program.Constant},
+				{Name: "text", Type: program.Constant, Optional: true},
+			},
+		},
+		{
+			Name: "usleep", Module: Cfgutils, Bind: bindUsleep,
+			Params: []program.Param{{Name: "microseconds", Type: program.Integer}},
+		},
+	}
+}
+
+// maxSleep bounds usleep: an hour.
+const maxSleep = int64(time.Hour / time.Microsecond)
+
+func bindUsleep(b *program.Binding) (program.Call, error) {
+	microseconds := b.Int(0, 0)
+	return func(r *program.Run) (int64, error) {
+		n, err := microseconds(r)
+		if err == nil && (n < 0 || n > maxSleep) {
+			err = fmt.Errorf("expected 0 to %d microseconds, got %s", maxSleep, strconv.FormatInt(n, 10))
+		}
+		if err != nil {
+			return program.False, err
+		}
+		select {
+		case <-time.After(time.Duration(n) * time.Microsecond):
+			return program.True, nil
+		case <-r.Context().Done():
+			return program.False, fmt.Errorf("sleep: %w", r.Context().Err())
+		}
+	}, nil
+}
