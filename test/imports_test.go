@@ -27,7 +27,7 @@ var imports = map[string][]string{
 		"", "internal/spell", "script", "script/posix", "script/transform", "script/value",
 	},
 	"script/core":      {"", "internal/loglevel", "script/program", "script/value"},
-	"script/cachedb":   {"modparam"},
+	"script/cachedb":   {"modparam", "script/program", "script/value"},
 	"script/posix":     {},
 	"script/transform": {"script/posix", "script/value"},
 	"mi":               {"", "internal/spell"},
