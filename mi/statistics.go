@@ -36,6 +36,24 @@ func (s *Statistics) Add(group string, read func() []Statistic) {
 	s.groups = append(s.groups, statisticsGroup{group, read})
 }
 
+// Statistic returns the value of one statistic, "raised" or "evi:raised", and whether there
+// is one of this name.
+func (s *Statistics) Statistic(name string) (n uint64, known bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, group := range s.groups {
+		if prefix, _, named := strings.Cut(name, ":"); named && prefix != group.name {
+			continue
+		}
+		for _, stat := range group.read() {
+			if stat.Name == name || group.name+":"+stat.Name == name {
+				return stat.Value - s.bases[group.name+":"+stat.Name], true
+			}
+		}
+	}
+	return 0, false
+}
+
 // Commands returns the commands about statistics. Each takes names of statistics
 // ("raised" or "evi:raised"), of groups ("evi:"), or "all".
 func (s *Statistics) Commands() []Command {

@@ -22,6 +22,10 @@ type Command struct {
 	// first, and the others can only be called by name.
 	Params [][]string
 
+	// Rest says that in a call by position the last name of the last list stands for all
+	// parameters from there on, which Args then has as one array.
+	Rest bool
+
 	// Run executes a call with one of those lists. The result is encoded with
 	// encoding/json. An error that is no [*Error] is answered as "Server error".
 	Run func(ctx context.Context, a Args) (any, error)
@@ -92,6 +96,9 @@ func (t *Table) Call(ctx context.Context, method string, params Value) (any, err
 
 // match finds the list of parameters that the call has.
 func (c Command) match(params Value) (Args, error) {
+	if c.Rest && params.Kind != Object {
+		params = gathered(params, c.Params[len(c.Params)-1])
+	}
 	reason := "Too few or too many parameters"
 	for _, names := range c.Params {
 		if len(names) != len(params.Items) {
@@ -106,6 +113,17 @@ func (c Command) match(params Value) (Args, error) {
 		reason = "Named parameters do not match"
 	}
 	return Args{}, invalidParams(reason)
+}
+
+// gathered makes one array of the parameters that the last name stands for.
+func gathered(params Value, names []string) Value {
+	last := len(names) - 1
+	if len(params.Items) <= last || len(params.Items) == len(names) && params.Items[last].Kind == Array {
+		return params
+	}
+	rest := Value{Kind: Array, Items: params.Items[last:]}
+	params.Items = append(params.Items[:last:last], rest)
+	return params
 }
 
 // valuesOf returns the members of an object that have these names, and whether

@@ -60,8 +60,6 @@ func (f *File) Apply(s Schema) (loaded []string, warnings Errors, err error) {
 			b.loadModule(stmt)
 		case *Global:
 			b.global(stmt)
-		case *Route:
-			b.errs.add(stmt.Pos, "%s: route blocks are not supported by this version of evid: expected name=value, loadmodule, modparam or include_file", stmt.Kind)
 		}
 	}
 	for _, stmt := range f.Stmts {

@@ -96,7 +96,7 @@ func TestDocsParameters(t *testing.T) {
 }
 
 func TestDocsConfigurations(t *testing.T) {
-	for _, doc := range []string{"configuration.md", "queue.md"} {
+	for _, doc := range []string{"configuration.md", "queue.md", "script.md"} {
 		for i, config := range codeBlocks(t, readDoc(t, doc), "cfg") {
 			report := daemon.Check(daemon.Options{Config: config, Stderr: io.Discard})
 			if report.Err != nil || report.Warnings != nil {
@@ -173,7 +173,8 @@ var (
 
 // The requests of mi.md are answered as it says, in their order.
 func TestDocsExchanges(t *testing.T) {
-	d := daemontest.Start(t, `modparam("evi", "register", "E_PIKE_BLOCKED")`)
+	d := daemontest.Start(t, `modparam("evi", "register", "E_PIKE_BLOCKED")
+route[greet] { xlog("L_INFO", "Hello $param(1)"); }`)
 	r := receiver.New(receiver.Options{Addr: "127.0.0.1:0"})
 	if err := r.Start(); err != nil {
 		t.Fatal(err)

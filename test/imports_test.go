@@ -40,8 +40,8 @@ var imports = map[string][]string{
 	"internal/receiver":  {"xmlrpc"},
 	"mi/internal/mitest": {""},
 	"internal/daemon": {
-		"", "delivery", "internal/loglevel", "mi", "mi/httpd", "modparam", "queue", "queue/jetstream", "script",
-		"transport/xmlrpc",
+		"", "delivery", "internal/loglevel", "mi", "mi/httpd", "modparam", "queue", "queue/jetstream",
+		"script", "script/cachedb", "script/core", "script/program", "script/value", "transport/route", "transport/xmlrpc",
 	},
 	"internal/daemon/daemontest": {"", "internal/daemon", "internal/miclient"},
 	"bench":                      {"", "delivery", "queue", "queue/jetstream", "transport/xmlrpc", "xmlrpc"},

@@ -55,7 +55,7 @@ func (*demoCmd) Run(con *console) error {
 	if err != nil {
 		return err
 	}
-	if err := notifier.Start(); err != nil {
+	if err := notifier.Start(ctx); err != nil {
 		return err
 	}
 	err = d.show(ctx, notifier.MIURL())

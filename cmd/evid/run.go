@@ -54,7 +54,7 @@ func (cmd *runCmd) Run(con *console) error {
 	if err != nil {
 		return startError(configError(con.stderr, name, err))
 	}
-	if err := d.Start(); err != nil {
+	if err := d.Start(stop); err != nil {
 		return startError(err)
 	}
 	<-stop.Done()

@@ -8,6 +8,7 @@ import (
 
 	"github.com/evid/evid/queue"
 	"github.com/evid/evid/script"
+	"github.com/evid/evid/script/program"
 )
 
 //go:embed default.cfg
@@ -24,36 +25,63 @@ type ConfigError struct {
 
 func (e *ConfigError) Error() string { return e.Errors.Error() }
 
-// load reads a configuration. What is wrong with it is a [*ConfigError]; any
-// other error says why it could not be read. The file is that of the warnings.
-func load(opts Options) (s *settings, file *script.File, warnings script.Errors, err error) {
-	name := opts.ConfigFile
+// A config is a configuration as it was read. What was found wrong with it is collected,
+// so that all of it is said at once: see err.
+type config struct {
+	name     string // of the file, for errors about the whole of it
+	file     *script.File
+	settings *settings
+	warnings script.Errors
+	wrong    script.Errors
+}
+
+// readConfig reads a configuration, but for its routes. An error says why it could not be
+// read.
+func readConfig(opts Options) (*config, error) {
+	c := &config{name: opts.ConfigFile, settings: newSettings()}
+	var err error
 	switch {
-	case name != "":
-		file, err = script.ParseFile(name)
+	case c.name != "":
+		c.file, err = script.ParseFile(c.name)
 	case opts.Config != "":
-		name = "<config>"
-		file, err = script.Parse(name, []byte(opts.Config), script.ReadFile)
+		c.name = "<config>"
+		c.file, err = script.Parse(c.name, []byte(opts.Config), script.ReadFile)
 	default:
-		name = "<built-in>"
-		file, err = script.Parse(name, []byte(defaultConfig), script.ReadFile)
+		c.name = "<built-in>"
+		c.file, err = script.Parse(c.name, []byte(defaultConfig), script.ReadFile)
 	}
-	if file == nil {
-		return nil, nil, nil, err
+	if c.file == nil {
+		return nil, fmt.Errorf("read configuration: %w", err)
 	}
-	s = newSettings()
-	warnings, err = s.apply(file) // its errors include those of parsing
-	if wrong, ok := errors.AsType[script.Errors](err); ok {
-		return nil, file, warnings, &ConfigError{file, wrong}
+	c.warnings, err = c.settings.apply(c.file) // its errors include those of parsing
+	c.wrong, _ = errors.AsType[script.Errors](err)
+	if len(c.wrong) > 0 {
+		return c, nil
 	}
-	whole := script.Pos{File: name}
+	whole := script.Pos{File: c.name}
 	switch {
-	case !s.loaded["mi_http"]:
-		warnings = append(warnings, script.Error{Pos: whole, Msg: `nothing carries MI: add loadmodule "mi_http.so"`})
-	case !s.loaded["httpd"]:
-		err = &ConfigError{file, script.Errors{{Pos: whole, Msg: `module mi_http needs module httpd: add loadmodule "httpd.so"`}}}
+	case !c.settings.loaded["mi_http"]:
+		c.warnings = append(c.warnings, script.Error{Pos: whole, Msg: `nothing carries MI: add loadmodule "mi_http.so"`})
+	case !c.settings.loaded["httpd"]:
+		c.wrong = script.Errors{{Pos: whole, Msg: `module mi_http needs module httpd: add loadmodule "httpd.so"`}}
 	}
-	return s, file, warnings, err
+	return c, nil
+}
+
+// compile compiles the routes.
+func (c *config) compile(opts program.Options) *program.Program {
+	p, warnings, wrong := program.Compile(c.file, opts)
+	c.warnings = append(c.warnings, warnings...).Sorted()
+	c.wrong = append(c.wrong, wrong...).Sorted()
+	return p
+}
+
+// err is a [*ConfigError], nil if nothing is wrong.
+func (c *config) err() error {
+	if len(c.wrong) == 0 {
+		return nil
+	}
+	return &ConfigError{c.file, c.wrong}
 }
 
 // A Report is what there is to say about a configuration.
@@ -66,13 +94,11 @@ type Report struct {
 // Check reads a configuration and reports all that is wrong with it. It also
 // reads the files that it names, but opens nothing else.
 func Check(opts Options) Report {
-	s, file, warnings, err := load(opts)
-	if _, wrong := errors.AsType[*ConfigError](err); err != nil && !wrong {
-		err = fmt.Errorf("read configuration: %w", err)
+	c, err := readConfig(opts)
+	if err != nil {
+		return Report{Err: err}
 	}
-	if err == nil {
-		s.queue.Mode = queue.Memory // nothing is opened
-		_, err = build(s, opts, slog.New(slog.DiscardHandler), new(logLevel))
-	}
-	return Report{file, warnings, err}
+	c.settings.queue.Mode = queue.Memory // nothing is opened
+	_, err = build(c, opts, slog.New(slog.DiscardHandler), new(logLevel))
+	return Report{c.file, c.warnings, err}
 }

@@ -3,11 +3,13 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"os"
 	"slices"
 	"sync"
@@ -19,6 +21,8 @@ import (
 	"github.com/evid/evid/mi/httpd"
 	"github.com/evid/evid/queue"
 	"github.com/evid/evid/queue/jetstream"
+	"github.com/evid/evid/script/program"
+	"github.com/evid/evid/transport/route"
 )
 
 // Options say what to run.
@@ -42,53 +46,59 @@ type Daemon struct {
 	engine     *delivery.Engine
 	transports []transportSet
 	http       *httpd.Server // nil: module mi_http is not loaded
+	stats      mi.Statistics
+
+	routes    *routes
+	opts      Options         // to read the configuration again
+	compiling program.Options // to compile its routes again
 }
 
 // New reads the configuration and builds what it asks for. The queue is opened, with
 // what it has kept on disk; else nothing runs yet. What is wrong with the configuration
 // is a [*ConfigError].
 func New(opts Options) (*Daemon, error) {
-	s, _, warnings, err := load(opts)
+	c, err := readConfig(opts)
 	if err != nil {
-		if _, wrong := errors.AsType[*ConfigError](err); !wrong {
-			err = fmt.Errorf("read configuration: %w", err)
-		}
 		return nil, err
 	}
 	if opts.Stderr == nil {
 		opts.Stderr = os.Stderr
 	}
 	level := new(logLevel)
-	log, logEnd, err := newLogger(s.log, opts.Stderr, level)
-	if err != nil {
-		return nil, err
+	log, logEnd := slog.New(slog.DiscardHandler), logWriters(nil)
+	if len(c.wrong) == 0 {
+		if log, logEnd, err = newLogger(c.settings.log, opts.Stderr, level); err != nil {
+			return nil, err
+		}
 	}
-	d, err := build(s, opts, log, level)
+	d, err := build(c, opts, log, level)
 	if err != nil {
 		logEnd.close()
 		return nil, err
 	}
 	d.logEnd = logEnd
-	for _, w := range warnings {
+	for _, w := range c.warnings {
 		d.log.Warn(w.Msg, "at", w.Pos)
 	}
 	return d, nil
 }
 
-// build puts the parts together, in the order in which an event passes them.
-func build(s *settings, opts Options, log *slog.Logger, level *logLevel) (*Daemon, error) {
-	d := &Daemon{log: log}
-	var schemes []evid.Transport
-	for _, m := range s.modules {
-		if m.transports == nil || !s.loaded[m.name] {
-			continue
-		}
-		t, err := m.transports()
-		if err != nil {
-			return nil, fmt.Errorf("module %s: %w", m.name, err)
-		}
-		schemes = append(schemes, t.Schemes()...)
-		d.transports = append(d.transports, t)
+// build puts the parts together, in the order in which an event passes them. Before
+// anything is opened it says what is wrong with the configuration.
+func build(c *config, opts Options, log *slog.Logger, level *logLevel) (*Daemon, error) {
+	d := &Daemon{log: log, opts: opts, routes: newRoutes(log)}
+	s := c.settings
+	schemes, errTransports := d.buildTransports(c)
+	library, err := d.library(c, schemes)
+	if err != nil {
+		return nil, cmp.Or(c.err(), err)
+	}
+	d.compiling = program.Options{
+		Library: library, Loaded: slices.Sorted(maps.Keys(s.loaded)), Log: log, MaxWhileLoops: s.script.maxWhileLoops,
+	}
+	d.routes.current.Store(c.compile(d.compiling))
+	if err := cmp.Or(c.err(), errTransports); err != nil {
+		return nil, err
 	}
 	d.engine = delivery.New(delivery.Options{
 		Log: d.log,
@@ -99,13 +109,14 @@ func build(s *settings, opts Options, log *slog.Logger, level *logLevel) (*Daemo
 	if err := d.openQueue(s); err != nil {
 		return nil, err
 	}
+	schemes = append(schemes, route.New(d.routes))
 	d.events = evid.New(evid.Options{Keeper: d.queue, Transports: schemes, AutoRegister: s.evi.autoRegister})
-	for _, event := range slices.Concat(s.evi.register, delivery.Events()) {
+	for _, event := range slices.Concat(s.evi.register, delivery.Events(), d.routes.current.Load().Registers()) {
 		if err := d.events.Register(event); err != nil {
 			return nil, errors.Join(err, d.closeQueue())
 		}
 	}
-	err := d.buildMI(s, mi.Info{
+	err = d.buildMI(s, mi.Info{
 		Version:  opts.Version,
 		Revision: opts.Revision,
 		Started:  time.Now(),
@@ -116,6 +127,26 @@ func build(s *settings, opts Options, log *slog.Logger, level *logLevel) (*Daemo
 		return nil, errors.Join(err, d.closeQueue())
 	}
 	return d, nil
+}
+
+// buildTransports builds the transports of the modules. If the configuration is wrong,
+// some may be missing.
+func (d *Daemon) buildTransports(c *config) ([]evid.Transport, error) {
+	var schemes []evid.Transport
+	var errs []error
+	for _, m := range c.settings.modules {
+		if m.transports == nil || !c.settings.loaded[m.name] {
+			continue
+		}
+		t, err := m.transports()
+		if err != nil {
+			errs = append(errs, fmt.Errorf("module %s: %w", m.name, err))
+			continue
+		}
+		schemes = append(schemes, t.Schemes()...)
+		d.transports = append(d.transports, t)
+	}
+	return schemes, errors.Join(errs...)
 }
 
 // openQueue opens the queue, with what it has kept on disk.
@@ -149,15 +180,14 @@ func (d *Daemon) closeQueue() error {
 
 // buildMI builds the commands and what carries them.
 func (d *Daemon) buildMI(s *settings, info mi.Info) error {
+	d.stats.AddProcess(info.Started)
+	d.stats.Add("evi", d.statistics)
+	d.stats.Add("queue", d.queueStatistics)
 	if !s.loaded["mi_http"] {
 		return nil
 	}
-	var statistics mi.Statistics
-	statistics.AddProcess(info.Started)
-	statistics.Add("evi", d.statistics)
-	statistics.Add("queue", d.queueStatistics)
 	table, err := mi.NewTable(slices.Concat(mi.EventCommands(d.events, d.queue), mi.DeadLetterCommands(d.events, d.queue),
-		mi.QueueCommands(d), mi.CoreCommands(info), statistics.Commands())...)
+		mi.QueueCommands(d), mi.RouteCommands(d), mi.CoreCommands(info), d.stats.Commands())...)
 	if err != nil {
 		return err
 	}
@@ -212,10 +242,12 @@ func (d *Daemon) restore() {
 	}
 }
 
-// Start restores the subscriptions that were kept and begins to listen. After an error
-// the daemon is at its end.
-func (d *Daemon) Start() error {
+// Start restores the subscriptions that were kept, runs the startup route of the script,
+// and begins to listen and to run by timer. After an error the daemon is at its end. Ctx
+// ends a startup route that takes too long.
+func (d *Daemon) Start(ctx context.Context) error {
 	d.restore()
+	d.startRoutes(ctx)
 	if d.http != nil {
 		if err := d.http.Start(); err != nil {
 			d.events.Close()
@@ -226,6 +258,7 @@ func (d *Daemon) Start() error {
 		}
 		d.notice("MI over HTTP is ready", "url", d.MIURL())
 	}
+	d.routes.startTimers()
 	return nil
 }
 
@@ -254,6 +287,7 @@ func (d *Daemon) DrainTime() time.Duration {
 // only is lost: its error says what was not delivered, and for each subscriber the log
 // does. It is called once, after a [Daemon.Start] that was no error.
 func (d *Daemon) Stop(ctx context.Context) error {
+	d.routes.stop()
 	d.events.Close()
 	d.queue.Refuse()
 	var errMI error

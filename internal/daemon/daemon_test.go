@@ -45,7 +45,7 @@ func TestCheck(t *testing.T) {
 		},
 		{
 			"module of a SIP server", testConfig + `loadmodule "usrloc.so"`, "",
-			"<config>:8:12: module usrloc is not supported: evid is an event notifier, not a SIP server: run it beside OpenSIPS, which has this module",
+			"<config>:8:12: module usrloc is not supported: evid is an event notifier, not a SIP server: run it beside OpenSIPS, which has it",
 		},
 		{
 			"event name", `modparam("evi", "register", "E A")`, "",
@@ -130,7 +130,7 @@ func TestAddressInUse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := d.Start(); err == nil || !strings.Contains(err.Error(), l.Addr().String()) {
+	if err := d.Start(context.Background()); err == nil || !strings.Contains(err.Error(), l.Addr().String()) {
 		t.Errorf("Start: %v, want an error that names %s", err, l.Addr())
 	}
 }
@@ -159,7 +159,7 @@ func TestStop(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := d.Start(); err != nil {
+	if err := d.Start(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 	socket := "xmlrpc:" + silent.Addr().String() + ":m;sync_mode=1;timeout=60000"

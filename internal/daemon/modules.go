@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -10,6 +11,9 @@ import (
 	"github.com/evid/evid/queue"
 	"github.com/evid/evid/queue/jetstream"
 	"github.com/evid/evid/script"
+	"github.com/evid/evid/script/cachedb"
+	"github.com/evid/evid/script/core"
+	"github.com/evid/evid/script/program"
 	"github.com/evid/evid/transport/xmlrpc"
 )
 
@@ -19,8 +23,14 @@ type module struct {
 	always bool // loaded without loadmodule
 	params []modparam.Param
 
+	// ignored are the parameters of OpenSIPS' module that have no effect here, with the
+	// reason.
+	ignored map[string]string
+
 	// transports builds the transports that the module brings; nil: none.
 	transports func() (transportSet, error)
+	// functions builds those that the module has for scripts; nil: none.
+	functions func() ([]program.Function, error)
 }
 
 // A transportSet is what a transport module has built.
@@ -32,6 +42,7 @@ type transportSet interface {
 // settings are what a configuration sets, before anything is built of it.
 type settings struct {
 	log     logParams
+	script  scriptParams
 	evi     eviParams
 	queue   queue.Params
 	store   jetstream.Params
@@ -45,12 +56,14 @@ type settings struct {
 func newSettings() *settings {
 	s := &settings{
 		log:    defaultLogParams(),
+		script: defaultScriptParams(),
 		queue:  queue.DefaultParams(),
 		store:  jetstream.DefaultParams(),
 		httpd:  httpd.DefaultParams(),
 		loaded: make(map[string]bool),
 	}
 	eventXMLRPC := xmlrpc.DefaultParams()
+	cachedbLocal := cachedb.DefaultParams()
 	s.modules = []module{
 		{name: "evi", always: true, params: s.evi.modparams()},
 		{name: "queue", always: true, params: slices.Concat(s.queue.Modparams(), s.store.Modparams())},
@@ -59,6 +72,15 @@ func newSettings() *settings {
 		}},
 		{name: "httpd", params: s.httpd.HTTPD()},
 		{name: "mi_http", params: s.httpd.MIHTTP()},
+		{name: core.Cfgutils},
+		{name: "cachedb_local", params: cachedbLocal.Modparams(), ignored: cachedb.Ignored(), functions: func() ([]program.Function, error) {
+			store, err := cachedb.New(cachedbLocal)
+			if err != nil {
+				return nil, fmt.Errorf("module cachedb_local: %w", err)
+			}
+			return store.Functions(), nil
+		}},
+		{name: "event_route"}, // of OpenSIPS up to 2.4; later it needs no module
 	}
 	return s
 }
@@ -67,9 +89,9 @@ func newSettings() *settings {
 func Schema() script.Schema { return newSettings().schema() }
 
 func (s *settings) schema() script.Schema {
-	schema := script.Schema{Globals: s.log.globals(), Ignored: ignoredGlobals(), Outside: outsideModules()}
+	schema := script.Schema{Globals: slices.Concat(s.log.globals(), s.script.globals()), Ignored: ignoredGlobals(), Outside: outsideModules()}
 	for _, m := range s.modules {
-		schema.Modules = append(schema.Modules, script.Module{Name: m.name, Params: m.params, Always: m.always})
+		schema.Modules = append(schema.Modules, script.Module{Name: m.name, Params: m.params, Always: m.always, Ignored: m.ignored})
 	}
 	return schema
 }
@@ -81,6 +103,18 @@ func (s *settings) apply(file *script.File) (warnings script.Errors, err error) 
 		s.loaded[name] = true
 	}
 	return warnings, err
+}
+
+// scriptParams are the globals about the script.
+type scriptParams struct{ maxWhileLoops int }
+
+func defaultScriptParams() scriptParams { return scriptParams{maxWhileLoops: 10000} }
+
+func (p *scriptParams) globals() []modparam.Param {
+	return []modparam.Param{{
+		Name: "max_while_loops", Value: modparam.Int(&p.maxWhileLoops, 1, 1_000_000),
+		Usage: "how often a while can go round; all loops of one run together a thousand times as often",
+	}}
 }
 
 // eviParams are the parameters of module evi: the Event Interface itself.
@@ -125,25 +159,4 @@ func ignoredGlobals() map[string]string {
 		"log_facility": "evid logs to the facility daemon", "log_name": "evid logs as evid",
 		"open_files_limit": "evid raises the limit as far as it may",
 	}
-}
-
-// outsideModules are modules of OpenSIPS that are not here, with the reason.
-func outsideModules() map[string]string {
-	outside := make(map[string]string)
-	for name := range strings.FieldsSeq(`
-		event_datagram event_stream event_virtual event_flatstore event_routing
-		mi_fifo mi_datagram mi_xmlrpc mi_xmlrpc_ng
-		proto_udp proto_tcp proto_tls proto_hep pike sl statistics ratelimit
-		cachedb_local cfgutils tm signaling textops sipmsgops`) {
-		outside[name] = "it is not part of this version of evid"
-	}
-	for name := range strings.FieldsSeq(`
-		acc alias_db auth auth_db avpops b2b_entities b2b_logic call_center clusterer dialog dispatcher
-		domain drouting event_kafka event_rabbitmq event_sqs fraud_detection load_balancer maxfwd
-		mediaproxy nathelper options path permissions presence proto_ws proto_wss qrouting registrar
-		rr rtpengine rtpproxy siptrace siprec tls_mgm topology_hiding uac uac_auth uac_registrant
-		uri userblacklist usrloc db_mysql db_postgres db_sqlite db_text db_http rest_client json`) {
-		outside[name] = "evid is an event notifier, not a SIP server: run it beside OpenSIPS, which has this module"
-	}
-	return outside
 }

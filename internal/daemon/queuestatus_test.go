@@ -20,7 +20,7 @@ func started(t *testing.T, config string) *Daemon {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := d.Start(); err != nil {
+	if err := d.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	return d
@@ -81,7 +81,7 @@ func TestQueueStatus(t *testing.T) {
 	d = started(t, strings.Replace(config, `loadmodule "event_xmlrpc.so"`, "", 1))
 	want.Dormant = 1
 	want.Subscribers[0].Dormant = true
-	want.Subscribers[0].Reason = `parse socket "xmlrpc:127.0.0.1:1:m": unknown transport "xmlrpc": there are none`
+	want.Subscribers[0].Reason = `parse socket "xmlrpc:127.0.0.1:1:m": unknown transport "xmlrpc": expected a socket that starts with route:`
 	check(d)
 	stopped(t, d)
 

@@ -16,12 +16,13 @@ import (
 	"github.com/evid/evid/script/value"
 )
 
-// Events is the part of [evid.Interface] that scripts use.
+// Events is the Event Interface as scripts use it: see [evid.Interface].
 type Events interface {
 	Raise(ctx context.Context, event string, params ...evid.Param) (evid.ID, error)
 	SubscribeFromScript(event, socket string, expire time.Duration) error
 	Unsubscribe(event, socket string) error
-	ParseSocket(socket string) (evid.Socket, error)
+	// CheckSocket says what is wrong with a socket that stands in the script.
+	CheckSocket(socket string) error
 }
 
 // Statistics gives the value of a statistic by its name, "raised" or "evi:raised". Scripts

@@ -111,7 +111,7 @@ func checkSocket(events Events, b *program.Binding) error {
 	if !constant {
 		return nil
 	}
-	if _, err := events.ParseSocket(socket); err != nil {
+	if err := events.CheckSocket(socket); err != nil {
 		if wrong, ok := errors.AsType[*evid.SocketError](err); ok {
 			err = wrong.Err // the socket stands in the line that is shown
 		}

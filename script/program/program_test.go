@@ -118,7 +118,7 @@ type bed struct {
 func newBed(t testing.TB, file *script.File) *bed {
 	b := &bed{log: new(strings.Builder)}
 	b.events = evid.New(evid.Options{Keeper: b})
-	library := core.Library(b.events, statistics{"raised": 7})
+	library := core.Library(checked{b.events}, statistics{"raised": 7})
 	library.Functions = append(library.Functions, program.Function{
 		Name: "panic",
 		Bind: func(*program.Binding) (program.Call, error) {
@@ -206,6 +206,14 @@ func (b *bed) OpenSub(*evid.Subscription) error { return nil }
 
 // CloseSub implements [evid.Keeper].
 func (b *bed) CloseSub(string, string, evid.Close) error { return nil }
+
+// checked is the Event Interface with what scripts need beside it.
+type checked struct{ *evid.Interface }
+
+func (c checked) CheckSocket(socket string) error {
+	_, err := c.ParseSocket(socket)
+	return err
+}
 
 type statistics map[string]uint64
 

@@ -78,7 +78,7 @@ func raiseUntilKilled(config, first string) error {
 	if err != nil {
 		return err
 	}
-	if err := d.Start(); err != nil {
+	if err := d.Start(context.Background()); err != nil {
 		return err
 	}
 	var raising sync.WaitGroup

@@ -231,7 +231,7 @@ func backlog(t *testing.T, dir, socket string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := d.Start(); err != nil {
+	if err := d.Start(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 	if err := d.Events().Subscribe("E_0", socket, evid.Never); err != nil {
@@ -264,7 +264,7 @@ func TestStartWithSubscribers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := d.Start(); err != nil {
+	if err := d.Start(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 	var subscribing sync.WaitGroup

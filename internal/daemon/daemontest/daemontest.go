@@ -50,7 +50,7 @@ func Start(t testing.TB, more string) *Daemon {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := d.Start(); err != nil {
+	if err := d.Start(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 	client, err := miclient.New(d.MIURL(), "")

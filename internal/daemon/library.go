@@ -1,0 +1,67 @@
+package daemon
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/evid/evid"
+	"github.com/evid/evid/script/core"
+	"github.com/evid/evid/script/program"
+)
+
+// library returns what the routes of the script can use.
+func (d *Daemon) library(c *config, schemes []evid.Transport) (program.Library, error) {
+	events := &scriptEvents{d: d, sockets: evid.New(evid.Options{Transports: schemes}), lenient: len(c.wrong) > 0}
+	for _, t := range schemes {
+		events.schemes = append(events.schemes, t.Scheme())
+	}
+	library := core.Library(events, &d.stats)
+	for _, m := range c.settings.modules {
+		if m.functions == nil {
+			continue
+		}
+		functions, err := m.functions()
+		if err != nil {
+			return program.Library{}, err
+		}
+		library.Functions = append(library.Functions, functions...)
+	}
+	library.Missing = missing()
+	return library, nil
+}
+
+// scriptEvents is the Event Interface as scripts use it. They are compiled before it is
+// there.
+type scriptEvents struct {
+	d       *Daemon
+	sockets *evid.Interface // knows the sockets of the modules
+	schemes []string
+	lenient bool // something else is wrong: it may be why a transport is not there
+}
+
+// Raise implements [core.Events].
+func (s *scriptEvents) Raise(ctx context.Context, event string, params ...evid.Param) (evid.ID, error) {
+	return s.d.events.Raise(ctx, event, params...)
+}
+
+// SubscribeFromScript implements [core.Events].
+func (s *scriptEvents) SubscribeFromScript(event, socket string, expire time.Duration) error {
+	return s.d.events.SubscribeFromScript(event, socket, expire)
+}
+
+// Unsubscribe implements [core.Events].
+func (s *scriptEvents) Unsubscribe(event, socket string) error {
+	return s.d.events.Unsubscribe(event, socket)
+}
+
+// CheckSocket implements [core.Events].
+func (s *scriptEvents) CheckSocket(socket string) error {
+	scheme, _, _ := strings.Cut(socket, ":")
+	if scheme == "route" || s.lenient && !slices.Contains(s.schemes, scheme) {
+		return nil
+	}
+	_, err := s.sockets.ParseSocket(socket)
+	return err
+}
