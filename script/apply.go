@@ -16,9 +16,9 @@ type Schema struct {
 	// Ignored are the globals of OpenSIPS that have no effect here, with the
 	// reason: they are a warning.
 	Ignored map[string]string
-	// Outside are the modules of OpenSIPS that are not here, with the reason:
-	// they are an error.
-	Outside map[string]string
+	// OutsideGlobals are the globals of OpenSIPS that are not here, and Outside the
+	// modules, with the reason: they are an error.
+	OutsideGlobals, Outside map[string]string
 }
 
 // A Module is what loadmodule can name.
@@ -110,6 +110,10 @@ func (b *binder) global(g *Global) {
 	}
 	if reason := b.schema.Ignored[g.Name]; reason != "" {
 		b.warnings.add(g.Pos, "%s has no effect: %s", g.Name, reason)
+		return
+	}
+	if reason := b.schema.OutsideGlobals[g.Name]; reason != "" {
+		b.errs.add(g.Pos, "global %s is not supported: %s", g.Name, reason)
 		return
 	}
 	b.errs.add(g.Pos, "unknown global %q: %s", g.Name, known(g.Name, paramNames(b.schema.Globals)))

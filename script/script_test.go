@@ -170,6 +170,7 @@ func newSchema() script.Schema {
 			"udp_workers": "evid needs no worker processes",
 			"mpath":       "evid's modules are built in",
 		},
+		OutsideGlobals: map[string]string{"listen": "evid takes no SIP"},
 		Outside: map[string]string{
 			"tm":     "evid handles no SIP transactions",
 			"dialog": "evid handles no SIP dialogs",

@@ -1,7 +1,8 @@
 package main
 
 // grammar is the command line. Each command is in the file of its name, or in
-// client.go, those about dead letters in letters.go, "queue verify" in verify.go.
+// client.go, those about dead letters in letters.go, those about the script in
+// routes.go, "queue verify" in verify.go.
 type grammar struct {
 	Run         runCmd         `cmd:"" help:"Run the daemon."`
 	Check       checkCmd       `cmd:"" help:"Check a configuration file."`
@@ -16,6 +17,8 @@ type grammar struct {
 	Replay      replayCmd      `cmd:"" help:"Deliver dead letters again."`
 	Purge       purgeCmd       `cmd:"" help:"Throw dead letters away."`
 	Queue       queueCmd       `cmd:"" help:"Say how the queue is doing; verify one."`
+	RunRoute    runRouteCmd    `cmd:"" help:"Run a route of the script."`
+	Reload      reloadCmd      `cmd:"" help:"Let the routes of the configuration as it is now take the place of those that run."`
 	MI          miCmd          `cmd:"" name:"mi" help:"Carry out any command of the management interface (MI)."`
 	Receive     receiveCmd     `cmd:"" help:"Be a subscriber: an XML-RPC server that prints each call."`
 	Version     versionCmd     `cmd:"" help:"Print the version."`

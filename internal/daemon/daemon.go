@@ -231,6 +231,7 @@ const maxDormant = 10
 func (d *Daemon) restore() {
 	restored, failed := d.events.Restore()
 	d.noteDormant(failed)
+	failed = slices.DeleteFunc(failed, func(f *evid.RestoreError) bool { return f.Script && f.Expires.IsZero() }) // see startRoutes
 	for _, f := range failed[:min(maxDormant, len(failed))] {
 		d.log.Warn("subscription not restored: what waits for it is kept", "event", f.Event, "socket", f.Socket, "err", f.Err)
 	}

@@ -41,7 +41,7 @@ func TestCheck(t *testing.T) {
 		{"ignored global", testConfig + "udp_workers=4", "<config>:8:1: udp_workers has no effect: evid is one process", ""},
 		{
 			"module that comes later", testConfig + `loadmodule "pike.so"`, "",
-			"<config>:8:12: module pike is not supported: it is not part of this version of evid",
+			"<config>:8:12: module pike is not supported: evid does not have it yet",
 		},
 		{
 			"module of a SIP server", testConfig + `loadmodule "usrloc.so"`, "",

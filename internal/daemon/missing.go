@@ -4,7 +4,7 @@ import "strings"
 
 // Why something of OpenSIPS is not here.
 const (
-	laterVersion = "it is not part of this version of evid"
+	laterVersion = "evid does not have it yet"
 	sipServer    = "evid is an event notifier, not a SIP server: run it beside OpenSIPS, which has it"
 )
 
@@ -12,7 +12,7 @@ const (
 func outsideModules() map[string]string {
 	outside := make(map[string]string)
 	for name := range strings.FieldsSeq(`
-		event_datagram event_stream event_virtual event_flatstore event_routing
+		event_datagram event_stream event_virtual event_flatstore
 		mi_fifo mi_datagram mi_xmlrpc mi_xmlrpc_ng
 		proto_udp proto_tcp proto_tls proto_hep pike sl statistics ratelimit
 		tm signaling textops sipmsgops`) {
@@ -26,7 +26,13 @@ func outsideModules() map[string]string {
 		uri userblacklist usrloc db_mysql db_postgres db_sqlite db_text db_http rest_client json`) {
 		outside[name] = sipServer
 	}
+	outside["event_routing"] = "it lets SIP requests wait for events, and evid has none; event_route[E_NAME] needs no module"
 	return outside
+}
+
+// missingGlobals are globals of OpenSIPS that are not here, with the reason.
+func missingGlobals() map[string]string {
+	return map[string]string{"socket": laterVersion, "listen": laterVersion}
 }
 
 // missing are functions and variables of OpenSIPS that are not here, with the reason.

@@ -89,7 +89,10 @@ func newSettings() *settings {
 func Schema() script.Schema { return newSettings().schema() }
 
 func (s *settings) schema() script.Schema {
-	schema := script.Schema{Globals: slices.Concat(s.log.globals(), s.script.globals()), Ignored: ignoredGlobals(), Outside: outsideModules()}
+	schema := script.Schema{
+		Globals: slices.Concat(s.log.globals(), s.script.globals()),
+		Ignored: ignoredGlobals(), OutsideGlobals: missingGlobals(), Outside: outsideModules(),
+	}
 	for _, m := range s.modules {
 		schema.Modules = append(schema.Modules, script.Module{Name: m.name, Params: m.params, Always: m.always, Ignored: m.ignored})
 	}

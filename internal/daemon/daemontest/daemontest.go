@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -34,8 +35,10 @@ type Daemon struct {
 	MIURL  string
 	Log    *Log
 
-	t  testing.TB
-	mi *miclient.Client
+	t      testing.TB
+	daemon *daemon.Daemon
+	mi     *miclient.Client
+	stop   func()
 }
 
 // Dir is the line of a configuration that names the directory of the queue.
@@ -45,8 +48,20 @@ func Dir(dir string) string { return fmt.Sprintf("modparam(\"queue\", \"dir\", '
 // directory of its own. It is stopped at the end of the test.
 func Start(t testing.TB, more string) *Daemon {
 	t.Helper()
+	return start(t, daemon.Options{Config: Config + Dir(t.TempDir()) + more})
+}
+
+// StartFile starts a daemon with the configuration in a file.
+func StartFile(t testing.TB, file string) *Daemon {
+	t.Helper()
+	return start(t, daemon.Options{ConfigFile: file})
+}
+
+func start(t testing.TB, opts daemon.Options) *Daemon {
+	t.Helper()
 	log := new(Log)
-	d, err := daemon.New(daemon.Options{Config: Config + Dir(t.TempDir()) + more, Version: "0.0.0", Stderr: log})
+	opts.Version, opts.Stderr = "0.0.0", log
+	d, err := daemon.New(opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +72,7 @@ func Start(t testing.TB, more string) *Daemon {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
+	stop := sync.OnceFunc(func() {
 		client.Close()
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
@@ -65,7 +80,35 @@ func Start(t testing.TB, more string) *Daemon {
 			t.Logf("stop: %v", err)
 		}
 	})
-	return &Daemon{Events: d.Events(), MIURL: d.MIURL(), Log: log, t: t, mi: client}
+	t.Cleanup(stop)
+	return &Daemon{Events: d.Events(), MIURL: d.MIURL(), Log: log, t: t, daemon: d, mi: client, stop: stop}
+}
+
+// Stop stops the daemon before the end of the test.
+func (d *Daemon) Stop() { d.stop() }
+
+// RunRoute runs a route of the script, which must not fail.
+func (d *Daemon) RunRoute(name string, args ...string) {
+	d.t.Helper()
+	if _, err := d.daemon.RunRoute(d.t.Context(), name, args); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+// Logged waits until the log has this text.
+func (d *Daemon) Logged(text string) {
+	d.t.Helper()
+	for deadline := time.After(30 * time.Second); ; {
+		all, more := d.Log.read()
+		if strings.Contains(all, text) {
+			return
+		}
+		select {
+		case <-more:
+		case <-deadline:
+			d.t.Fatalf("log:\n%s\nwant %s", all, text)
+		}
+	}
 }
 
 // Call calls an MI command that must not fail.
@@ -147,13 +190,28 @@ func (d *Daemon) Until(want string, is func(s map[string]uint64) bool) map[strin
 type Log struct {
 	mu   sync.Mutex
 	text bytes.Buffer
+	more chan struct{} // closed by the next line; nil: nobody waits for it
 }
 
 // Write implements [io.Writer].
 func (l *Log) Write(line []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.more != nil {
+		close(l.more)
+		l.more = nil
+	}
 	return l.text.Write(line)
+}
+
+// read returns the whole log, and what is closed when there is more of it.
+func (l *Log) read() (all string, more <-chan struct{}) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.more == nil {
+		l.more = make(chan struct{})
+	}
+	return l.text.String(), l.more
 }
 
 // String returns the whole log.
