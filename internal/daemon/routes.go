@@ -108,6 +108,9 @@ func (d *Daemon) RunRoute(ctx context.Context, name string, args []string) (int6
 	for i, arg := range args {
 		values[i] = value.String(arg)
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(d.routes.ctx, cancel)()
 	result, err := p.RunRoute(ctx, name, values)
 	if err != nil {
 		d.log.Error("route failed", "route", name, "err", err)

@@ -157,9 +157,8 @@ func (r *Run) loop(pos script.Pos, body action) flow {
 		r.fail(pos, "expected at most %d loops in one run of the script (%d x max_while_loops)", most, loopsFactor)
 		return theEnd
 	}
-	const often = 1024
-	if r.loops%often == 0 && r.ctx.Err() != nil {
-		r.fail(pos, "stop the script: %w", r.ctx.Err())
+	if err := r.ctx.Err(); err != nil {
+		r.fail(pos, "the script was stopped: %w", err)
 		return theEnd
 	}
 	return body(r)
