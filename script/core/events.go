@@ -38,14 +38,24 @@ func eventFunctions(events Events) []program.Function {
 	}
 }
 
+// register registers an event whose name is the same each time.
+func register(b *program.Binding) error {
+	name, constant := b.Constant(0)
+	if !constant {
+		return nil
+	}
+	if err := b.Registers(name); err != nil {
+		return &program.BindError{Arg: 0, Err: err}
+	}
+	return nil
+}
+
 // bindRaise binds raise_event(event [, names [, values]]). It is true when the event is
 // kept, and when nobody is subscribed.
 func bindRaise(events Events) func(b *program.Binding) (program.Call, error) {
 	return func(b *program.Binding) (program.Call, error) {
-		if name, constant := b.Constant(0); constant {
-			if err := b.Registers(name); err != nil {
-				return nil, &program.BindError{Arg: 0, Err: err}
-			}
+		if err := register(b); err != nil {
+			return nil, err
 		}
 		event, names, values, named := b.Text(0), b.Values(1), b.Values(2), b.Given(1)
 		return func(r *program.Run) (int64, error) {
@@ -125,7 +135,7 @@ func checkSocket(events Events, b *program.Binding) error {
 func bindSubscribe(events Events) func(b *program.Binding) (program.Call, error) {
 	const never = math.MinInt64
 	return func(b *program.Binding) (program.Call, error) {
-		if err := checkSocket(events, b); err != nil {
+		if err := cmp.Or(register(b), checkSocket(events, b)); err != nil {
 			return nil, err
 		}
 		event, socket, expire := b.Text(0), b.Text(1), b.Int(2, never)

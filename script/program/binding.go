@@ -118,8 +118,8 @@ func (b *Binding) Assign(variable string) (func(r *Run, v value.Value), error) {
 	return b.assign(variable)
 }
 
-// Registers notes that the script raises the event of this name: it is to be registered
-// when the script is loaded.
+// Registers notes that the script uses the event of this name: it is to be registered when
+// the script is loaded.
 func (b *Binding) Registers(event string) error {
 	if err := evid.CheckEventName(event); err != nil {
 		return err

@@ -7,8 +7,10 @@ package program
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -60,8 +62,8 @@ func (p *Program) EventRoutes() []EventRoute { return p.listed }
 // Timers lists the timer routes in the order of the file. Several can have one name.
 func (p *Program) Timers() []Timer { return p.timers }
 
-// Registers lists the events that the script raises or has a route for, as far as their
-// names are in it: they are to be registered.
+// Registers lists the events that the script raises, subscribes to or has a route for, as
+// far as their names are in it: they are to be registered.
 func (p *Program) Registers() []string { return p.registers }
 
 // HasRoute reports whether there is a route[name].
@@ -78,13 +80,13 @@ func (p *Program) RunStartup(ctx context.Context) error {
 	if p.startup == nil {
 		return nil
 	}
-	_, err := p.run(ctx, p.startup, nil, nil)
+	_, err := p.run(ctx, p.startup, cause{}, nil)
 	return err
 }
 
 // RunTimer runs a timer route once.
 func (p *Program) RunTimer(ctx context.Context, t Timer) error {
-	_, err := p.run(ctx, t.route, nil, nil)
+	_, err := p.run(ctx, t.route, cause{}, nil)
 	return err
 }
 
@@ -95,7 +97,7 @@ func (p *Program) RunEvent(ctx context.Context, name string, e *evid.Event) erro
 	if to == nil {
 		return fmt.Errorf("the script has no event_route[%s]", name)
 	}
-	_, err := p.run(ctx, to, e, nil)
+	_, err := p.run(ctx, to, cause{event: e}, nil)
 	return err
 }
 
@@ -106,10 +108,35 @@ func (p *Program) RunRoute(ctx context.Context, name string, args []value.Value)
 	if to == nil {
 		return 0, fmt.Errorf("the script has no route[%s]", name)
 	}
-	return p.run(ctx, to, nil, args)
+	return p.run(ctx, to, cause{}, args)
 }
 
-func (p *Program) run(ctx context.Context, to *route, e *evid.Event, args []value.Value) (result int64, err error) {
+// A Request is what came from the network and the main route runs for.
+type Request interface {
+	// Source is where it came from.
+	Source() netip.AddrPort
+}
+
+// HasMain reports whether there is a main route: one without a name.
+func (p *Program) HasMain() bool { return p.HasRoute(mainRoute) }
+
+// RunRequest runs the main route for a request.
+func (p *Program) RunRequest(ctx context.Context, request Request) error {
+	to := p.routes[mainRoute]
+	if to == nil {
+		return errors.New("the script has no route {…}")
+	}
+	_, err := p.run(ctx, to, cause{request: request}, nil)
+	return err
+}
+
+// A cause is what a route runs for.
+type cause struct {
+	event   *evid.Event
+	request Request
+}
+
+func (p *Program) run(ctx context.Context, to *route, why cause, args []value.Value) (result int64, err error) {
 	r, pooled := p.runs.Get().(*Run)
 	if !pooled {
 		r = &Run{program: p, vars: make([]value.Value, p.vars), avps: make([][]value.Value, p.avps)}
@@ -118,14 +145,14 @@ func (p *Program) run(ctx context.Context, to *route, e *evid.Event, args []valu
 		}
 	}
 	defer func() {
-		if cause := recover(); cause != nil {
-			r.recovered(cause)
+		if panicked := recover(); panicked != nil {
+			r.recovered(panicked)
 			result, err = 0, r.err
 		}
 		r.reset()
 		p.runs.Put(r)
 	}()
-	r.ctx, r.event, r.at = ctx, e, &to.pos
+	r.ctx, r.cause, r.at = ctx, why, &to.pos
 	r.stack = append(r.stack, args...)
 	result = r.call(to.pos, to, 0)
 	return result, r.err

@@ -22,7 +22,7 @@ const (
 type Run struct {
 	program *Program
 	ctx     context.Context
-	event   *evid.Event // of an event route, also in the routes that it calls; nil: none
+	cause
 
 	vars  []value.Value
 	avps  [][]value.Value // the one assigned last at the end
@@ -62,6 +62,9 @@ func (r *Run) Fail(err error) { r.fail(*r.at, "%w", err) }
 
 // Warn logs something wrong that does not make a function fail, with the place of the call.
 func (r *Run) Warn(format string, args ...any) { r.warn(*r.at, format, args...) }
+
+// Request is what the main route runs for, also in the routes that it calls; nil elsewhere.
+func (r *Run) Request() Request { return r.request }
 
 // warn logs something wrong that does not end the script.
 func (r *Run) warn(pos script.Pos, format string, args ...any) {
@@ -133,8 +136,8 @@ func (r *Run) call(pos script.Pos, to *route, base int) int64 {
 }
 
 // A panic in a function is an error that names the place.
-func (r *Run) recovered(cause any) {
-	r.fail(*r.at, "panic: %v", cause)
+func (r *Run) recovered(panicked any) {
+	r.fail(*r.at, "panic: %v", panicked)
 }
 
 // reset makes the run ready for the pool: what it holds is released.
