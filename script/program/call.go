@@ -18,8 +18,10 @@ func (c *compiler) call(x *script.Call) func(r *Run) int64 {
 		r.at = &x.Pos
 		n, err := run(r)
 		if err != nil {
-			r.program.log.Error(x.Name+": "+err.Error(), "at", x.Pos)
 			n = False
+			if !r.stop { // else it is the error of the run
+				r.program.log.Error(x.Name+": "+err.Error(), "at", x.Pos)
+			}
 		}
 		if r.takeFailed() {
 			n = False
