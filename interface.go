@@ -481,13 +481,23 @@ type causeKey struct{}
 
 // CausedBy returns a context for raising events because of e, such as in a
 // transport that e was delivered to. Events raised with it have one hop more
-// than e: events that raise each other in a circle end at [MaxHops].
+// than e: events that raise each other in a circle end at [MaxHops]. Without an e it
+// returns ctx.
 func CausedBy(ctx context.Context, e *Event) context.Context {
+	if e == nil {
+		return ctx
+	}
 	return context.WithValue(ctx, causeKey{}, e)
 }
 
+// Cause returns the event that a context is [CausedBy]; nil: none.
+func Cause(ctx context.Context) *Event {
+	cause, _ := ctx.Value(causeKey{}).(*Event)
+	return cause
+}
+
 func hops(ctx context.Context) uint8 {
-	if cause, ok := ctx.Value(causeKey{}).(*Event); ok {
+	if cause := Cause(ctx); cause != nil {
 		return cause.Hops + 1
 	}
 	return 0

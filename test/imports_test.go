@@ -30,6 +30,7 @@ var imports = map[string][]string{
 	"script/cachedb":   {"modparam", "script/program", "script/value"},
 	"script/posix":     {},
 	"script/transform": {"script/posix", "script/value"},
+	"source/core":      {"", "internal/loglevel", "modparam"},
 	"mi":               {"", "internal/spell"},
 	"mi/httpd":         {"mi", "modparam"},
 
@@ -53,7 +54,7 @@ var imports = map[string][]string{
 // standardOnly are the packages that need nothing but the standard library.
 var standardOnly = []string{
 	"", "modparam", "xmlrpc", "queue", "delivery", "transport/xmlrpc", "transport/route",
-	"script", "script/cachedb", "script/posix", "script/program", "script/transform", "script/value", "mi", "mi/httpd",
+	"script", "script/cachedb", "script/posix", "script/program", "script/transform", "script/value", "source/core", "mi", "mi/httpd",
 }
 
 func TestImports(t *testing.T) {

@@ -87,7 +87,7 @@ func appendNamed(r *program.Run, names, values []value.Value) error {
 		return fmt.Errorf("expected a name for each value: there are %d names and %d values", len(names), len(values))
 	}
 	if len(values) > 0 && len(names) > len(values) {
-		r.Log().Error("raise_event: there are more names than values: those assigned first are not used",
+		r.Log().ErrorContext(r.Context(), "raise_event: there are more names than values: those assigned first are not used",
 			"names", len(names), "values", len(values))
 	}
 	names = names[len(names)-len(values):]

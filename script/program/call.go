@@ -20,7 +20,7 @@ func (c *compiler) call(x *script.Call) func(r *Run) int64 {
 		if err != nil {
 			n = False
 			if !r.stop { // else it is the error of the run
-				r.program.log.Error(x.Name+": "+err.Error(), "at", x.Pos)
+				r.program.log.ErrorContext(r.ctx, x.Name+": "+err.Error(), "at", x.Pos)
 			}
 		}
 		if r.takeFailed() {

@@ -68,7 +68,7 @@ func (r *Run) Request() Request { return r.request }
 
 // warn logs something wrong that does not end the script.
 func (r *Run) warn(pos script.Pos, format string, args ...any) {
-	r.program.log.Warn(fmt.Sprintf(format, args...), "at", pos)
+	r.program.log.WarnContext(r.ctx, fmt.Sprintf(format, args...), "at", pos)
 }
 
 // noValue logs why an expression has no value.
