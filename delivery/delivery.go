@@ -19,6 +19,8 @@ type Options struct {
 	// Raise raises the events about subscribers: see [Events]. nil: they are not
 	// raised.
 	Raise func(ctx context.Context, event string, params ...evid.Param) (evid.ID, error)
+	// Took is told how long each call of a subscriber took, from a worker; nil: nobody is.
+	Took func(socket evid.Socket, long time.Duration)
 	// MaxConnections is how many connections are open at a time, about; 0: as many
 	// as the process may have files, but for some that are left for others.
 	MaxConnections int
@@ -27,6 +29,7 @@ type Options struct {
 // An Engine delivers. It is the [queue.Deliverer]; [New] makes one.
 type Engine struct {
 	log            *slog.Logger
+	took           func(socket evid.Socket, long time.Duration)
 	notices        *notices
 	maxConnections int
 	began          time.Time
@@ -59,6 +62,7 @@ func New(opts Options) *Engine {
 	}
 	e := &Engine{
 		log:            opts.Log,
+		took:           opts.Took,
 		maxConnections: opts.MaxConnections,
 		began:          time.Now(),
 		lanes:          make(map[string]*lane),

@@ -240,7 +240,10 @@ func (w *worker) deliver(batch *queue.Batch) (goesOn bool) {
 			return false
 		}
 		w.conn.Deliver(w.items[done:n])
-		attempted, failed := w.end(batch, done)
+		attempted, failed, took := w.end(batch, done)
+		if w.engine.took != nil {
+			w.engine.took(batch.Subscription.Socket, took)
+		}
 		for i := done; i < done+attempted; i++ {
 			w.sub.report(&w.items[i])
 			if w.items[i].Result.Verdict == evid.Gone {
@@ -300,14 +303,16 @@ func (w *worker) begin() bool {
 }
 
 // end ends a call and settles what was attempted: items from the given one on. It
-// returns how many they are, and whether one of them has to be tried again.
-func (w *worker) end(batch *queue.Batch, from int) (attempted int, failed bool) {
+// returns how many they are, whether one of them has to be tried again, and how long the
+// call took.
+func (w *worker) end(batch *queue.Batch, from int) (attempted int, failed bool, took time.Duration) {
 	e, s := w.engine, w.sub
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	now := time.Now()
 	w.called = true
-	w.lasted = max(w.lasted, now.Sub(e.began)-w.since)
+	took = now.Sub(e.began) - w.since
+	w.lasted = max(w.lasted, took)
 	if w.phase == &e.watch.late {
 		w.lane.late--
 	}
@@ -323,5 +328,5 @@ func (w *worker) end(batch *queue.Batch, from int) (attempted int, failed bool) 
 	if attempted == 0 && !w.cut && !e.closed && !s.discarded {
 		w.lane.stallLocked() // a lane should not do that; it is not asked again and again
 	}
-	return attempted, failed
+	return attempted, failed, took
 }

@@ -139,6 +139,9 @@ func (p *parser) action() (Action, bool) {
 		return p.forAction(word)
 	case wordSwitch:
 		return p.switchAction(word)
+	case "elseif", "elsif", "elif":
+		p.errs.add(word.pos, "unexpected %v: expected else if", word)
+		return nil, false
 	case wordElse:
 		p.errs.add(word.pos, "else without an if: expected it right after what the if does")
 		return nil, false
@@ -292,7 +295,8 @@ func (p *parser) forAction(word token) (Action, bool) {
 		return nil, false
 	}
 	if !p.isWord(wordIn) {
-		return nil, p.unexpected(`"in" after the variable`)
+		p.errs.add(p.tok.pos, "unexpected %v: expected for ($x in $(avp(name)[*])); what counts is a while", p.tok)
+		return nil, false
 	}
 	p.next()
 	in, ok := p.variable()

@@ -30,7 +30,11 @@ func ParseFormat(pos Pos, text string) ([]Part, error) {
 			continue
 		}
 		source := text[len(plain):]
-		source = source[:VariableLen(source)]
+		size := VariableLen(source)
+		if strings.HasPrefix(source[size:], "(") {
+			return nil, fmt.Errorf("variable %q: expected a ) at its end", source)
+		}
+		source = source[:size]
 		v, err := ParseVariable(pos, source)
 		if err != nil {
 			return nil, err

@@ -15,6 +15,7 @@ import (
 type runCmd struct {
 	File        *string        `short:"f" xor:"config" placeholder:"FILE" help:"The configuration; without it, the built-in one."`
 	PrintConfig bool           `xor:"config" help:"Print the built-in configuration and do nothing else."`
+	Memory      int            `short:"m" placeholder:"MB" help:"The memory that it should do with, in megabytes: it frees more eagerly when it comes near, and event_shm_threshold and event_pkg_threshold are parts of it."`
 	Drain       *time.Duration `placeholder:"DURATION" help:"When told to stop, go on delivering what waits for at most this long (default 2s; 10s if events are in memory only)."`
 }
 
@@ -26,6 +27,8 @@ func (*runCmd) Help() string {
 // Validate checks what kong cannot.
 func (cmd *runCmd) Validate() error {
 	switch {
+	case cmd.Memory < 0 || cmd.Memory > maxMemory:
+		return fmt.Errorf("-m: expected 1 to %d MB, got %d", maxMemory, cmd.Memory)
 	case cmd.Drain != nil && *cmd.Drain < 0:
 		return fmt.Errorf("--drain: expected 0 or more, got %v", *cmd.Drain)
 	case cmd.File != nil && *cmd.File == "":
@@ -34,6 +37,9 @@ func (cmd *runCmd) Validate() error {
 		return nil
 	}
 }
+
+// maxMemory is what nobody has, in megabytes.
+const maxMemory = 1 << 24
 
 // errNoFile is what a script with an unset variable is told.
 var errNoFile = errors.New("--file: expected a file, got an empty name")
@@ -50,7 +56,9 @@ func (cmd *runCmd) Run(con *console) error {
 	if cmd.File != nil {
 		name = *cmd.File
 	}
-	d, err := daemon.New(daemon.Options{ConfigFile: name, Version: version, Revision: revision(), Stderr: con.stderr})
+	d, err := daemon.New(daemon.Options{
+		ConfigFile: name, Version: version, Revision: revision(), Memory: uint64(cmd.Memory) << 20, Stderr: con.stderr,
+	})
 	if err != nil {
 		return startError(configError(con.stderr, name, err))
 	}

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"maps"
 	"os"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -22,6 +23,7 @@ import (
 	"github.com/evid/evid/queue"
 	"github.com/evid/evid/queue/jetstream"
 	"github.com/evid/evid/script/program"
+	"github.com/evid/evid/source/core"
 	"github.com/evid/evid/transport/route"
 )
 
@@ -31,6 +33,7 @@ type Options struct {
 	Config     string    // the text of a configuration; empty: the built-in one
 	Version    string    // of evid
 	Revision   string    // of its source; empty: unknown
+	Memory     uint64    // bytes that the process should do with; 0: as it needs
 	Stderr     io.Writer // for the log; nil: standard error
 }
 
@@ -47,6 +50,7 @@ type Daemon struct {
 	transports []transportSet
 	http       *httpd.Server // nil: module mi_http is not loaded
 	stats      mi.Statistics
+	core       *core.Source // of events about evid itself
 
 	routes    *routes
 	opts      Options         // to read the configuration again
@@ -71,12 +75,18 @@ func New(opts Options) (*Daemon, error) {
 			return nil, err
 		}
 	}
+	if opts.Memory > 0 {
+		debug.SetMemoryLimit(int64(opts.Memory))
+	}
 	d, err := build(c, opts, log, level)
 	if err != nil {
 		logEnd.close()
 		return nil, err
 	}
 	d.logEnd = logEnd
+	if opts.Memory == 0 && c.settings.core.PkgThreshold+c.settings.core.ShmThreshold > 0 {
+		d.log.Warn("event_shm_threshold and event_pkg_threshold have no effect: expected evid run -m MB")
+	}
 	for _, w := range c.warnings {
 		d.log.Warn(w.Msg, "at", w.Pos)
 	}
@@ -86,8 +96,14 @@ func New(opts Options) (*Daemon, error) {
 // build puts the parts together, in the order in which an event passes them. Before
 // anything is opened it says what is wrong with the configuration.
 func build(c *config, opts Options, log *slog.Logger, level *logLevel) (*Daemon, error) {
-	d := &Daemon{log: log, opts: opts, routes: newRoutes(log)}
 	s := c.settings
+	d := &Daemon{opts: opts}
+	s.core.Memory = opts.Memory
+	d.core = core.New(s.core, func(ctx context.Context, event string, params ...evid.Param) (evid.ID, error) {
+		return d.events.Raise(ctx, event, params...)
+	})
+	log = slog.New(d.core.LogHandler(log.Handler()))
+	d.log, d.routes = log, newRoutes(log, d.core)
 	schemes, errTransports := d.buildTransports(c)
 	library, err := d.library(c, schemes)
 	if err != nil {
@@ -105,13 +121,18 @@ func build(c *config, opts Options, log *slog.Logger, level *logLevel) (*Daemon,
 		Raise: func(ctx context.Context, event string, params ...evid.Param) (evid.ID, error) {
 			return d.events.Raise(ctx, event, params...)
 		},
+		Took: func(socket evid.Socket, long time.Duration) {
+			if d.core.Slow(long) {
+				d.core.Took("delivery", long, socket.String())
+			}
+		},
 	})
 	if err := d.openQueue(s); err != nil {
 		return nil, err
 	}
 	schemes = append(schemes, route.New(d.routes))
 	d.events = evid.New(evid.Options{Keeper: d.queue, Transports: schemes, AutoRegister: s.evi.autoRegister})
-	for _, event := range slices.Concat(s.evi.register, delivery.Events(), d.routes.current.Load().Registers()) {
+	for _, event := range slices.Concat(s.evi.register, delivery.Events(), core.Names(), d.routes.current.Load().Registers()) {
 		if err := d.events.Register(event); err != nil {
 			return nil, errors.Join(err, d.closeQueue())
 		}
@@ -247,10 +268,12 @@ func (d *Daemon) restore() {
 // and begins to listen and to run by timer. After an error the daemon is at its end. Ctx
 // ends a startup route that takes too long.
 func (d *Daemon) Start(ctx context.Context) error {
+	d.core.Start()
 	d.restore()
 	d.startRoutes(ctx)
 	if d.http != nil {
 		if err := d.http.Start(); err != nil {
+			d.core.Close()
 			d.events.Close()
 			d.engine.Close()
 			err = errors.Join(err, d.closeQueue())
@@ -289,6 +312,7 @@ func (d *Daemon) DrainTime() time.Duration {
 // does. It is called once, after a [Daemon.Start] that was no error.
 func (d *Daemon) Stop(ctx context.Context) error {
 	d.routes.stop()
+	d.core.Close()
 	d.events.Close()
 	d.queue.Refuse()
 	var errMI error

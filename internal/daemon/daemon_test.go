@@ -113,7 +113,9 @@ func TestRegisteredEvents(t *testing.T) {
 	for _, e := range d.Events().Events() {
 		names = append(names, e.Name)
 	}
-	if got := strings.Join(names, " "); got != "E_A E_B E_C E_EVID_SUBSCRIBER_DOWN E_EVID_SUBSCRIBER_UP E_EVID_DEAD_LETTER" {
+	const want = "E_A E_B E_C E_EVID_SUBSCRIBER_DOWN E_EVID_SUBSCRIBER_UP E_EVID_DEAD_LETTER " +
+		"E_CORE_THRESHOLD E_CORE_SHM_THRESHOLD E_CORE_PKG_THRESHOLD E_CORE_TCP_DISCONNECT E_CORE_LOG"
+	if got := strings.Join(names, " "); got != want {
 		t.Errorf("registered: %s", got)
 	}
 }

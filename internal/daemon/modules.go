@@ -12,8 +12,9 @@ import (
 	"github.com/evid/evid/queue/jetstream"
 	"github.com/evid/evid/script"
 	"github.com/evid/evid/script/cachedb"
-	"github.com/evid/evid/script/core"
+	scriptcore "github.com/evid/evid/script/core"
 	"github.com/evid/evid/script/program"
+	"github.com/evid/evid/source/core"
 	"github.com/evid/evid/transport/xmlrpc"
 )
 
@@ -43,6 +44,7 @@ type transportSet interface {
 type settings struct {
 	log     logParams
 	script  scriptParams
+	core    core.Params
 	evi     eviParams
 	queue   queue.Params
 	store   jetstream.Params
@@ -72,7 +74,7 @@ func newSettings() *settings {
 		}},
 		{name: "httpd", params: s.httpd.HTTPD()},
 		{name: "mi_http", params: s.httpd.MIHTTP()},
-		{name: core.Cfgutils},
+		{name: scriptcore.Cfgutils},
 		{name: "cachedb_local", params: cachedbLocal.Modparams(), ignored: cachedb.Ignored(), functions: func() ([]program.Function, error) {
 			store, err := cachedb.New(cachedbLocal)
 			if err != nil {
@@ -90,7 +92,7 @@ func Schema() script.Schema { return newSettings().schema() }
 
 func (s *settings) schema() script.Schema {
 	schema := script.Schema{
-		Globals: slices.Concat(s.log.globals(), s.script.globals()),
+		Globals: slices.Concat(s.log.globals(), s.script.globals(), s.core.Globals()),
 		Ignored: ignoredGlobals(), OutsideGlobals: missingGlobals(), Outside: outsideModules(),
 	}
 	for _, m := range s.modules {

@@ -14,11 +14,13 @@ import (
 	"github.com/evid/evid/mi"
 	"github.com/evid/evid/script/program"
 	"github.com/evid/evid/script/value"
+	"github.com/evid/evid/source/core"
 )
 
 // routes are the routes of the script, which can be loaded anew while they run.
 type routes struct {
 	log     *slog.Logger
+	core    *core.Source // is told what took too long
 	current atomic.Pointer[program.Program]
 
 	// loading is held while another program takes the place of current. An event of one of
@@ -32,8 +34,8 @@ type routes struct {
 	timers sync.WaitGroup
 }
 
-func newRoutes(log *slog.Logger) *routes {
-	r := &routes{log: log}
+func newRoutes(log *slog.Logger, events *core.Source) *routes {
+	r := &routes{log: log, core: events}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	return r
 }
@@ -86,9 +88,11 @@ func (r *routes) tick(ticking context.Context, p *program.Program, t program.Tim
 			return
 		case <-ticker.C:
 		}
+		began := time.Now()
 		if err := p.RunTimer(r.ctx, t); err != nil {
 			r.log.Error("timer route failed", "route", t.Name, "err", err)
 		}
+		r.core.Took("timer_route", time.Since(began), t.Name)
 	}
 }
 

@@ -4,6 +4,7 @@ package core
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -66,6 +67,7 @@ func variables(statistics Statistics) []program.Variable {
 			v := value.String(text)
 			return func(*program.Run) value.Value { return v }, nil
 		}},
+		{Name: "event", Subname: "name, id or params", Bind: bindEvent},
 		{Name: "stat", Subname: "name of a statistic", Bind: func(name string) (func(*program.Run) value.Value, error) {
 			return func(*program.Run) value.Value {
 				n, known := statistics.Statistic(name)
@@ -76,6 +78,28 @@ func variables(statistics Statistics) []program.Variable {
 			}, nil
 		}},
 	}
+}
+
+// bindEvent binds $event(name), $event(id) and $event(params), the number of parameters, of
+// the event that an event route runs for.
+func bindEvent(what string) (func(r *program.Run) value.Value, error) {
+	var of func(e *evid.Event) value.Value
+	switch what {
+	case "name":
+		of = func(e *evid.Event) value.Value { return value.String(e.Name) }
+	case "id":
+		of = func(e *evid.Event) value.Value { return value.String(e.ID.String()) }
+	case "params":
+		of = func(e *evid.Event) value.Value { return value.Int(int64(len(e.Params))) }
+	default:
+		return nil, errors.New("expected $event(name), $event(id) or $event(params)")
+	}
+	return func(r *program.Run) value.Value {
+		if r.Event() == nil {
+			return value.Value{}
+		}
+		return of(r.Event())
+	}, nil
 }
 
 func otherFunctions() []program.Function {

@@ -86,9 +86,8 @@ func appendNamed(r *program.Run, names, values []value.Value) error {
 	if len(names) < len(values) {
 		return fmt.Errorf("expected a name for each value: there are %d names and %d values", len(names), len(values))
 	}
-	if len(values) > 0 && len(names) > len(values) {
-		r.Log().ErrorContext(r.Context(), "raise_event: there are more names than values: those assigned first are not used",
-			"names", len(names), "values", len(values))
+	if len(names) > len(values) { // it is raised all the same, as OpenSIPS does
+		r.Error("there are %d names and %d values: the names assigned first are not used", len(names), len(values))
 	}
 	names = names[len(names)-len(values):]
 	for _, name := range names {

@@ -63,6 +63,11 @@ func (r *Run) Fail(err error) { r.fail(*r.at, "%w", err) }
 // Warn logs something wrong that does not make a function fail, with the place of the call.
 func (r *Run) Warn(format string, args ...any) { r.warn(*r.at, format, args...) }
 
+// Error logs something wrong as Warn does, but as an error.
+func (r *Run) Error(format string, args ...any) {
+	r.program.log.ErrorContext(r.ctx, fmt.Sprintf(format, args...), "at", *r.at)
+}
+
 // Request is what the main route runs for, also in the routes that it calls; nil elsewhere.
 func (r *Run) Request() Request { return r.request }
 

@@ -111,11 +111,17 @@ func (s *Source) tellOf(cause *evid.Event, event string, params ...evid.Param) {
 // Took raises E_CORE_THRESHOLD if something took longer than exec_msg_threshold: what, such
 // as "event route", how long, and which one of them.
 func (s *Source) Took(what string, long time.Duration, which string) {
-	if limit := s.params.ExecMsgThreshold; limit == 0 || long <= time.Duration(limit)*time.Microsecond {
+	if !s.Slow(long) {
 		return
 	}
 	s.tell(EventThreshold,
 		evid.String("source", what), evid.Int("time", long.Microseconds()), evid.String("extra", which))
+}
+
+// Slow reports whether that is longer than exec_msg_threshold.
+func (s *Source) Slow(long time.Duration) bool {
+	limit := s.params.ExecMsgThreshold
+	return limit > 0 && long > time.Duration(limit)*time.Microsecond
 }
 
 // Disconnected raises E_CORE_TCP_DISCONNECT: a connection of this protocol, "tcp" or "tls",
