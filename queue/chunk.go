@@ -75,7 +75,7 @@ func (c *chunk) readHeader(s *scanner) {
 
 // readChunkHeader reads a chunk without its events.
 func readChunkHeader(entry Entry) (*chunk, error) {
-	s, err := scan(entry.Data, formatVersion)
+	s, err := scan(entry, formatVersion)
 	if err != nil {
 		return nil, fmt.Errorf("read chunk %d of events: %w", entry.Pos, err)
 	}
@@ -98,7 +98,7 @@ func (c *chunk) readNames(s *scanner) {
 
 // readChunk reads a chunk.
 func readChunk(entry Entry) (*chunk, error) {
-	s, err := scan(entry.Data, formatVersion)
+	s, err := scan(entry, formatVersion)
 	if err == nil {
 		c := &chunk{pos: entry.Pos}
 		c.readHeader(s)

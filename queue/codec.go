@@ -67,9 +67,11 @@ type scanner struct {
 
 // scan checks an entry, of a version up to the newest, and returns what is in it. Its
 // texts are parts of one copy.
-func scan(entry []byte, newest byte) (*scanner, error) {
-	body := len(entry) - checksumSize
+func scan(e Entry, newest byte) (*scanner, error) {
+	entry, body := e.Data, len(e.Data)-checksumSize
 	switch {
+	case e.Err != nil:
+		return nil, fmt.Errorf("%w: %w", errDamaged, e.Err)
 	case body < 1:
 		return nil, fmt.Errorf("%w: %d bytes", errDamaged, len(entry))
 	case binary.LittleEndian.Uint32(entry[body:]) != checksum(entry[:body]):

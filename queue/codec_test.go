@@ -252,7 +252,7 @@ func TestCheckUnfinished(t *testing.T) {
 		w.end()
 		for _, entry := range w.entries {
 			pos++
-			if err := check.Add(StateLog, Entry{pos, entry}); err != nil {
+			if err := check.Add(StateLog, Entry{Pos: pos, Data: entry}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -286,7 +286,7 @@ func TestSaveWithoutPart(t *testing.T) {
 		}
 		for i, entry := range w.entries {
 			if pos++; i != missing {
-				l.addState(Entry{pos, entry})
+				l.addState(Entry{Pos: pos, Data: entry})
 			}
 		}
 	}

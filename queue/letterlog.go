@@ -234,7 +234,7 @@ func (s *scanner) letter() *letter {
 
 func readLetterEntry(entry Entry) ([]*letter, error) {
 	const leastLetter = 24
-	s, err := scan(entry.Data, formatVersion)
+	s, err := scan(entry, formatVersion)
 	if err == nil {
 		letters := make([]*letter, s.count(leastLetter))
 		for i := range letters {

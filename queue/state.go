@@ -176,7 +176,7 @@ type (
 )
 
 func readStateEntry(entry Entry) (*stateEntry, error) {
-	s, err := scan(entry.Data, stateVersion)
+	s, err := scan(entry, stateVersion)
 	if err == nil {
 		e := &stateEntry{save: s.uvarint(), part: s.uvarint()}
 		for s.rest != "" {

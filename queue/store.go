@@ -29,6 +29,7 @@ const MaxEntry = 960 << 10
 type Entry struct {
 	Pos  uint64
 	Data []byte
+	Err  error // why there is no Data: what was appended is damaged; nil: there is
 }
 
 // A JournalInfo says what a journal has.

@@ -44,6 +44,7 @@ type appender struct {
 
 	mu  sync.Mutex // one append at a time
 	msg nats.Msg
+	packer
 	run string // what the ids of entries begin with
 	n   uint64 // entries
 	ask uint64 // replies asked for
@@ -83,7 +84,7 @@ func (a *appender) publish(last uint64, entry []byte, limit time.Duration, askAg
 	p := published{id: a.run + strconv.FormatUint(a.n, 10)}
 	a.msg.Header[nats.MsgIdHdr][0] = p.id
 	a.msg.Header[nats.ExpectedLastSeqHdr][0] = strconv.FormatUint(last, 10)
-	a.msg.Data = entry
+	a.msg.Data = a.pack(entry)
 	defer func() { a.msg.Data = nil }()
 	deadline := time.Now().Add(limit)
 	for {

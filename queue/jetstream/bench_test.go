@@ -10,13 +10,14 @@ import (
 
 	"github.com/evid/evid/queue"
 	"github.com/evid/evid/queue/jetstream"
+	"github.com/evid/evid/queue/storetest"
 )
 
 // What an append costs beside a bare publish to a server with the same options.
 func BenchmarkAppend(b *testing.B) {
 	for _, sync := range []string{jetstream.SyncAlways, jetstream.SyncNever} {
 		for _, size := range []int{300, 128 << 10} {
-			entry := make([]byte, size)
+			entry := storetest.Noise(size)
 			b.Run(fmt.Sprintf("bare/sync=%s/%d", sync, size), func(b *testing.B) {
 				js := bareServer(b, sync == jetstream.SyncAlways)
 				b.SetBytes(int64(size))
@@ -76,7 +77,7 @@ func BenchmarkRead(b *testing.B) {
 			p := inDir(b.TempDir())
 			p.Sync = jetstream.SyncNever
 			s := open(b, p)
-			entry := make([]byte, c.size)
+			entry := storetest.Noise(c.size)
 			for last := range uint64(c.n) {
 				if _, err := s.Append(queue.EventLog, last, entry); err != nil {
 					b.Fatal(err)
@@ -101,7 +102,7 @@ func BenchmarkOpen(b *testing.B) {
 			p := inDir(b.TempDir())
 			p.Sync = jetstream.SyncNever
 			s := open(b, p)
-			entry := make([]byte, 250*304)
+			entry := storetest.Noise(250 * 304)
 			for last := range uint64(chunks) {
 				if _, err := s.Append(queue.EventLog, last, entry); err != nil {
 					b.Fatal(err)

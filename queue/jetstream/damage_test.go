@@ -11,6 +11,7 @@ import (
 
 	"github.com/evid/evid/queue"
 	"github.com/evid/evid/queue/jetstream"
+	"github.com/evid/evid/queue/storetest"
 )
 
 const eventsDir = "jetstream/$G/streams/evid-events"
@@ -24,8 +25,8 @@ func filledDir(t *testing.T) string {
 	p.Sync = jetstream.SyncNever
 	s := open(t, p)
 	for last := range uint64(300) {
-		entry := make([]byte, 64<<10)
-		copy(entry, fmt.Sprint(last+1))
+		entry := storetest.Noise(64 << 10)
+		copy(entry, fmt.Sprint(last+1, " "))
 		if _, err := s.Append(queue.EventLog, last, entry); err != nil {
 			t.Fatal(err)
 		}
@@ -238,7 +239,7 @@ func TestDamage(t *testing.T) {
 				t.Errorf("it has %s, want %s", got, test.have)
 			}
 			for _, e := range all {
-				if want := fmt.Sprint(e.Pos); len(e.Data) != 64<<10 || strings.TrimRight(string(e.Data), "\x00") != want {
+				if len(e.Data) != 64<<10 || !strings.HasPrefix(string(e.Data), fmt.Sprint(e.Pos, " ")) {
 					t.Fatalf("entry %d has %d bytes and begins with %q", e.Pos, len(e.Data), e.Data[:10])
 				}
 			}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/evid/evid/queue"
 	"github.com/evid/evid/queue/jetstream"
+	"github.com/evid/evid/queue/storetest"
 )
 
 // mountTmpfs mounts a small file system. As what cannot be tested is not known to work,
@@ -35,7 +36,7 @@ func mountTmpfs(t *testing.T, size string) string {
 // fillDisk appends until the disk is full, and returns the newest acknowledged position.
 func fillDisk(t *testing.T, s *jetstream.Store) uint64 {
 	t.Helper()
-	entry := make([]byte, 64<<10)
+	entry := storetest.Noise(64 << 10)
 	for last := range uint64(10_000) {
 		pos, err := s.Append(queue.EventLog, last, entry)
 		if err == nil {
@@ -221,7 +222,7 @@ func TestReserveAmongOthers(t *testing.T) {
 	if err := os.WriteFile(other, make([]byte, 24<<20), 0o600); !errors.Is(err, unix.ENOSPC) {
 		t.Fatal(err)
 	}
-	if _, err := s.Append(queue.EventLog, 1, make([]byte, 64<<10)); !errors.Is(err, queue.ErrUnconfirmed) {
+	if _, err := s.Append(queue.EventLog, 1, storetest.Noise(64<<10)); !errors.Is(err, queue.ErrUnconfirmed) {
 		t.Fatalf("got %v, want %v", err, queue.ErrUnconfirmed)
 	}
 	awaitShort(t, s, 0)

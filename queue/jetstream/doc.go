@@ -7,6 +7,10 @@
 // opened again until it takes them; an external one is waited for. Reads and trims go on
 // meanwhile, as far as the server can.
 //
+// Entries of half a kilobyte and more are compressed if that makes them shorter: what many
+// events have in common takes room once for each chunk, and writing is quicker the less of
+// the disk it touches.
+//
 // A directory, or the streams of an external NATS, has one evid at a time: a lock of the
 // kernel, or a lease, sees to that.
 //

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/evid/evid/queue"
+	"github.com/evid/evid/queue/storetest"
 )
 
 // Entries whose file cannot be opened are not taken for lost: the server says of them
@@ -22,7 +23,7 @@ func TestTooManyOpenFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	entry := make([]byte, 700<<10)
+	entry := storetest.Noise(700 << 10)
 	var last uint64
 	for range 30 { // several files
 		if last, err = s.Append(queue.EventLog, last, entry); err != nil {

@@ -17,6 +17,7 @@ import (
 	"github.com/evid/evid"
 	"github.com/evid/evid/queue"
 	"github.com/evid/evid/queue/jetstream"
+	"github.com/evid/evid/queue/storetest"
 )
 
 // A taker is a Deliverer that takes all events at once, in the goroutines that it is
@@ -331,19 +332,27 @@ func TestQueueOnCluster(t *testing.T) {
 	}
 }
 
+// largeTexts returns what gives large events that take as much on disk: a chunk of them
+// has none twice.
+func largeTexts() func(n int64) string {
+	const size, count = 20_000, 100
+	noise := string(storetest.Noise(size * count))
+	return func(n int64) string { return noise[n%count*size:][:size] }
+}
+
 // fill raises large events from several goroutines until all have been told that the disk
 // is full, and returns what was acknowledged.
 func (r *running) fill(t *testing.T, first int64) []int64 {
 	t.Helper()
 	const raisers = 8
-	text := strings.Repeat("x", 20_000)
+	text := largeTexts()
 	var mu sync.Mutex
 	var acked []int64
 	var wg sync.WaitGroup
 	for i := range int64(raisers) {
 		wg.Go(func() {
 			for n := first + i; n < first+100_000; n += raisers {
-				kept, err := r.Accept(t.Context(), &evid.Event{Name: "E_X", Params: []evid.Param{evid.Int("n", n), evid.String("", text)}})
+				kept, err := r.Accept(t.Context(), &evid.Event{Name: "E_X", Params: []evid.Param{evid.Int("n", n), evid.String("", text(n))}})
 				switch {
 				case err == nil && kept:
 					mu.Lock()
@@ -368,12 +377,12 @@ func TestQueueOnSmallDisk(t *testing.T) {
 	r := run(t, p)
 	r.subscribe(t, "x:1")
 	r.taker.pause()
-	text := strings.Repeat("x", 20_000)
+	text := largeTexts()
 	var wg sync.WaitGroup
-	for range 8 {
+	for i := range int64(8) {
 		wg.Go(func() {
-			for range 500 {
-				if _, err := r.Accept(t.Context(), &evid.Event{Name: "E_X", Params: []evid.Param{evid.Int("n", 1), evid.String("", text)}}); err != nil {
+			for n := i; n < 8*500; n += 8 {
+				if _, err := r.Accept(t.Context(), &evid.Event{Name: "E_X", Params: []evid.Param{evid.Int("n", n), evid.String("", text(n))}}); err != nil {
 					t.Errorf("raise: %v", err)
 					return
 				}

@@ -19,6 +19,9 @@ const (
 	// at a time. While the server collects them, an append waits.
 	readBytes   = 4 << 20
 	readEntries = 1024
+	// unpackBytes is what a Read returns, about, when its entries are unpacked: the rest is
+	// read again.
+	unpackBytes = 4 * readBytes
 	// maxReads is how many Reads are under way at a time: together they stay far below
 	// maxPending.
 	maxReads = 4
@@ -67,9 +70,22 @@ func (s *Store) read(j queue.Journal, from uint64, count int, deadline time.Time
 		}
 		// A server that was opened anew meanwhile has the answer.
 		if err == nil || !s.replaced(l) {
-			return entries[:n], err
+			return unpackAll(entries[:n]), err
 		}
 	}
+}
+
+// unpackAll unpacks entries, and returns as many as take no more memory than they should.
+func unpackAll(entries []queue.Entry) []queue.Entry {
+	size := 0
+	for i := range entries {
+		e := &entries[i]
+		e.Data, e.Err = unpack(e.Data)
+		if size += len(e.Data); size >= unpackBytes {
+			return entries[:i+1]
+		}
+	}
+	return entries
 }
 
 // readDirect reads from a stream that one server keeps: there is no other that could lag

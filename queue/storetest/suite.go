@@ -368,7 +368,7 @@ func info(s *suite) {
 		s.Errorf("nothing in it: got %+v", got)
 	}
 	start := time.Now()
-	s.append(queue.EventLog, strings.Repeat("x", 10_000))
+	s.append(queue.EventLog, string(Noise(10_000)))
 	first := s.info(queue.EventLog)
 	s.append(queue.EventLog, "")
 	got := s.info(queue.EventLog)
