@@ -11,6 +11,12 @@ import (
 	"github.com/evid/evid/script/program"
 )
 
+// Library returns all that routes can use when every module is loaded, to be described. What
+// is bound to it has no daemon: routes that raise events or subscribe cannot be run.
+func Library() (program.Library, error) {
+	return new(Daemon).library(&config{settings: newSettings()}, nil)
+}
+
 // library returns what the routes of the script can use.
 func (d *Daemon) library(c *config, schemes []evid.Transport) (program.Library, error) {
 	events := &scriptEvents{d: d, sockets: evid.New(evid.Options{Transports: schemes}), lenient: len(c.wrong) > 0}
