@@ -152,13 +152,7 @@ func (c *compiler) while(a *script.While) action {
 
 // loop runs the body of a loop once.
 func (r *Run) loop(pos script.Pos, body action) flow {
-	r.loops++
-	if most := loopsFactor * r.program.maxWhileLoops; r.loops > most {
-		r.fail(pos, "expected at most %d loops in one run of the script (%d x max_while_loops)", most, loopsFactor)
-		return theEnd
-	}
-	if err := r.ctx.Err(); err != nil {
-		r.fail(pos, "the script was stopped: %w", err)
+	if !r.step(pos) {
 		return theEnd
 	}
 	return body(r)

@@ -21,7 +21,7 @@ type Options struct {
 	Loaded  []string     // the modules whose functions and variables can be used
 	Log     *slog.Logger // for what goes wrong in the script, and for its functions
 	// MaxWhileLoops is how often the body of one while can be run; all loops of one run
-	// together have a thousand times as many.
+	// and its calls of routes are together at most a thousand times as many.
 	MaxWhileLoops int
 }
 
@@ -314,6 +314,9 @@ func (c *compiler) routeCall(x *script.RouteCall) func(r *Run) int64 {
 		to := find(r)
 		if to == nil {
 			return False
+		}
+		if !r.step(x.Pos) {
+			return 0
 		}
 		base := len(r.stack)
 		for _, arg := range args {

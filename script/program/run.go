@@ -15,7 +15,7 @@ const (
 	maxRouteDepth = 100      // routes that call each other
 	maxText       = 64 << 20 // bytes of text that it makes, all together
 	maxAVPValues  = 10000    // of one name
-	loopsFactor   = 1000     // all loops, beside those of one while
+	loopsFactor   = 1000     // all loops and calls of routes, beside the loops of one while
 )
 
 // A Run is one run of a route, with those that it calls. Its variables begin empty.
@@ -41,7 +41,7 @@ type Run struct {
 	at    *script.Pos // the call that is running, for a panic
 	buf   []byte      // to put texts together
 	text  int         // bytes of text made
-	loops int
+	steps int
 
 	// Params is for a function to put together the parameters of an event.
 	Params []evid.Param
@@ -103,6 +103,21 @@ func (r *Run) made(pos script.Pos, bytes int) bool {
 	r.text += bytes
 	if r.text > maxText {
 		r.fail(pos, "the script has made more than %d MiB of text in one run", maxText>>20)
+		return false
+	}
+	return true
+}
+
+// step counts the loops and the calls of routes: nothing else can make a run long that the
+// text of the script is not. It reports whether the run goes on.
+func (r *Run) step(pos script.Pos) bool {
+	r.steps++
+	if most := loopsFactor * r.program.maxWhileLoops; r.steps > most {
+		r.fail(pos, "expected at most %d loops and calls of routes in one run of the script (%d x max_while_loops)", most, loopsFactor)
+		return false
+	}
+	if err := r.ctx.Err(); err != nil {
+		r.fail(pos, "the script was stopped: %w", err)
 		return false
 	}
 	return true

@@ -1,0 +1,56 @@
+package program_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/evid/evid/script"
+	"github.com/evid/evid/script/core"
+	"github.com/evid/evid/script/program"
+)
+
+// compiled compiles a script in which nothing is wrong.
+func compiled(t *testing.T, src string) *program.Program {
+	t.Helper()
+	file, err := script.Parse("evid.cfg", []byte(src), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, _, errs := program.Compile(file, program.Options{
+		Library: core.Library(nowhere{}, statistics{}), Log: slog.New(slog.DiscardHandler), MaxWhileLoops: 100,
+	})
+	if errs != nil {
+		t.Fatal(errs)
+	}
+	return p
+}
+
+// doubling has n routes that each call the next one twice: 2^n calls, and none too deep.
+func doubling(n int) string {
+	var src strings.Builder
+	for i := range n {
+		fmt.Fprintf(&src, "route[a%d] { route(a%d); route(a%d); }\n", i, i+1, i+1)
+	}
+	fmt.Fprintf(&src, "route[a%d] { $var(x) += 1; }\n", n)
+	return src.String()
+}
+
+func TestCallsEnd(t *testing.T) {
+	_, err := compiled(t, doubling(60)).RunRoute(t.Context(), "a0", nil)
+	const want = "expected at most 100000 loops and calls of routes in one run of the script (1000 x max_while_loops)"
+	if err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("got error %v, want %s", err, want)
+	}
+}
+
+func TestCallsAreStopped(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := compiled(t, doubling(10)).RunRoute(ctx, "a0", nil); !errors.Is(err, context.Canceled) {
+		t.Errorf("got error %v, want %v", err, context.Canceled)
+	}
+}
