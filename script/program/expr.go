@@ -325,17 +325,19 @@ func (c *compiler) format(e script.Expr) expr {
 	return func(r *Run) value.Value {
 		start := len(r.buf) // a variable may be a format in turn
 		for i := range pieces {
+			end := len(r.buf)
 			if pieces[i].read == nil {
 				r.buf = append(r.buf, pieces[i].text...)
 			} else {
 				r.buf = pieces[i].read(r).Append(r.buf)
 			}
+			if !r.made(s.Pos, len(r.buf)-end) { // said before the next one makes it larger
+				r.buf = r.buf[:start]
+				return value.Value{}
+			}
 		}
 		text := string(r.buf[start:])
 		r.buf = r.buf[:start]
-		if !r.made(s.Pos, len(text)) {
-			return value.Value{}
-		}
 		return value.String(text)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -52,5 +53,24 @@ func TestCallsAreStopped(t *testing.T) {
 	cancel()
 	if _, err := compiled(t, doubling(10)).RunRoute(ctx, "a0", nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("got error %v, want %v", err, context.Canceled)
+	}
+}
+
+// A text that many variables make is bounded before it is there.
+func TestFormatEnds(t *testing.T) {
+	p := compiled(t, `route[r] {
+		$var(x) = "0123456789abcdef";
+		while ($var(i) < 16) { $var(x) = $var(x) + $var(x); $var(i) += 1; }
+		raise_event("`+strings.Repeat("$var(x)", 500)+`");
+	}`)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, err := p.RunRoute(t.Context(), "r", nil)
+	if err == nil || !strings.Contains(err.Error(), "more than 64 MiB of text") {
+		t.Errorf("got error %v", err)
+	}
+	runtime.ReadMemStats(&after)
+	if made := (after.TotalAlloc - before.TotalAlloc) >> 20; made > 512 {
+		t.Errorf("it took %d MiB", made)
 	}
 }
