@@ -15,6 +15,7 @@ const (
 	maxRouteDepth = 100      // routes that call each other
 	maxText       = 64 << 20 // bytes of text that it makes, all together
 	maxAVPValues  = 10000    // of one name
+	maxValues     = 1000000  // of all names
 	loopsFactor   = 1000     // all loops and calls of routes, beside the loops of one while
 )
 
@@ -38,10 +39,11 @@ type Run struct {
 	failed bool // the expression being evaluated has no value
 	err    error
 
-	at    *script.Pos // the call that is running, for a panic
-	buf   []byte      // to put texts together
-	text  int         // bytes of text made
-	steps int
+	at     *script.Pos // the call that is running, for a panic
+	buf    []byte      // to put texts together
+	text   int         // bytes of text made
+	steps  int
+	values int // of all avps
 
 	// Params is for a function to put together the parameters of an event.
 	Params []evid.Param
@@ -168,6 +170,9 @@ func (r *Run) reset() {
 	for i, values := range r.avps {
 		clear(values)
 		r.avps[i] = values[:0]
+		if cap(values) > maxKept {
+			r.avps[i] = nil
+		}
 	}
 	clear(r.stack)
 	clear(r.Params[:cap(r.Params)])

@@ -388,15 +388,16 @@ func (c *compiler) setAVP(v *script.Variable, op string) func(r *Run, to value.V
 	switch {
 	case v.Index != nil && v.Index.Append:
 		return func(r *Run, to value.Value) {
-			if !to.IsNull() && r.hasRoom(v, at) {
+			if !to.IsNull() && r.takeRoom(v, at) {
 				r.avps[at] = slices.Insert(r.avps[at], 0, to)
 			}
 		}
 	case op == ":=" || v.Index != nil && v.Index.All:
 		return func(r *Run, to value.Value) {
+			r.values -= len(r.avps[at])
 			clear(r.avps[at])
 			r.avps[at] = r.avps[at][:0]
-			if !to.IsNull() {
+			if !to.IsNull() && r.takeRoom(v, at) {
 				r.avps[at] = append(r.avps[at], to)
 			}
 		}
@@ -404,7 +405,7 @@ func (c *compiler) setAVP(v *script.Variable, op string) func(r *Run, to value.V
 		return func(r *Run, to value.Value) {
 			if to.IsNull() {
 				r.replaceAVP(at, 0, to)
-			} else if r.hasRoom(v, at) {
+			} else if r.takeRoom(v, at) {
 				r.avps[at] = append(r.avps[at], to)
 			}
 		}
@@ -419,11 +420,17 @@ func (c *compiler) setAVP(v *script.Variable, op string) func(r *Run, to value.V
 	}
 }
 
-func (r *Run) hasRoom(v *script.Variable, at int) bool {
-	if len(r.avps[at]) < maxAVPValues {
+// takeRoom counts one more value of an $avp, if it may have one.
+func (r *Run) takeRoom(v *script.Variable, at int) bool {
+	switch {
+	case len(r.avps[at]) == maxAVPValues:
+		r.fail(v.Pos, "variable %v: expected at most %d values", v, maxAVPValues)
+	case r.values == maxValues:
+		r.fail(v.Pos, "variable %v: expected at most %d values of all $avp together", v, maxValues)
+	default:
+		r.values++
 		return true
 	}
-	r.fail(v.Pos, "variable %v: expected at most %d values", v, maxAVPValues)
 	return false
 }
 
@@ -436,6 +443,7 @@ func (r *Run) replaceAVP(at, index int, to value.Value) bool {
 	case i < 0 || i >= len(values):
 		return false
 	case to.IsNull():
+		r.values--
 		r.avps[at] = slices.Delete(values, i, i+1) // it clears what is left over
 	default:
 		values[i] = to

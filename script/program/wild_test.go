@@ -74,3 +74,29 @@ func TestFormatEnds(t *testing.T) {
 		t.Errorf("it took %d MiB", made)
 	}
 }
+
+func TestAVPsEnd(t *testing.T) {
+	var body strings.Builder
+	for i := range 200 {
+		fmt.Fprintf(&body, "$avp(a%d) = 1;", i)
+	}
+	loop := "while (1) { $var(i) += 1; if ($var(i) > 90) break; " + body.String() + "} "
+	src := "route[r] {" + strings.Repeat("$var(i) = 0;"+loop, 60) + "}"
+	_, err := compiled(t, src).RunRoute(t.Context(), "r", nil)
+	const want = "expected at most 1000000 values of all $avp together"
+	if err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("got error %v, want %s", err, want)
+	}
+}
+
+// Values that are removed make room again.
+func TestAVPsMakeRoom(t *testing.T) {
+	var body strings.Builder
+	for i := range 100 {
+		fmt.Fprintf(&body, "$avp(a) = 1; $avp(a) = 2; $avp(a) = NULL; $avp(a) := %d; $(avp(a)[append]) = 4; $(avp(a)[*]) = NULL;", i)
+	}
+	loop := "$var(i) = 0; while ($var(i) < 99) { $var(i) += 1; " + body.String() + "} "
+	if _, err := compiled(t, "route[r] {"+strings.Repeat(loop, 40)+"}").RunRoute(t.Context(), "r", nil); err != nil {
+		t.Error(err)
+	}
+}
