@@ -9,7 +9,8 @@
 //
 // Limits: a file has at most 1 MiB, all files together 8 MiB, includes go 32
 // deep, braces, actions and parentheses 100 deep, an expression has at most 1000
-// operands, and reading stops after 100 errors.
+// operands, those within parentheses too, a variable 100 transformations, and
+// reading stops after 100 errors.
 package script
 
 const (
@@ -21,4 +22,5 @@ const (
 
 	maxVariableDepth = 10   // variables within each other
 	maxOperands      = 1000 // in one expression
+	maxTransforms    = 100  // of one variable
 )

@@ -28,12 +28,13 @@ func isNull(word string) bool { return word == "NULL" || word == "null" }
 
 // expr parses an expression.
 func (p *parser) expr() (Expr, bool) {
-	outer := p.operands
 	p.operands = 0
-	x, ok := p.binary(levelLogical)
-	p.operands = outer
-	return x, ok
+	return p.inner()
 }
+
+// inner parses an expression, or one within brackets: its operands count with those around
+// it, as the depth of what comes out of both does.
+func (p *parser) inner() (Expr, bool) { return p.binary(levelLogical) }
 
 // binary parses operators of a level, or higher.
 func (p *parser) binary(level int) (Expr, bool) {
@@ -112,11 +113,11 @@ func (p *parser) operand() (Expr, bool) {
 	switch {
 	case tok.is("("):
 		p.next()
-		x, ok := p.nested(p.expr)
+		x, ok := p.nested(p.inner)
 		return &Paren{tok.pos, x}, ok && p.expect(")", "after the expression")
 	case tok.is("["):
 		p.next()
-		x, ok := p.nested(p.expr)
+		x, ok := p.nested(p.inner)
 		return &Test{tok.pos, x}, ok && p.expect("]", "after the expression")
 	case tok.is("~"):
 		p.next()

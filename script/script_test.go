@@ -312,6 +312,14 @@ func TestLimits(t *testing.T) {
 			"evid.cfg:1:107: braces are nested too deep: expected at most 100",
 		},
 		{
+			"operands in parentheses", "route { $var(x) = (1" + strings.Repeat("+1", 500) + ")" + strings.Repeat("+1", 500) + "; }", nil,
+			"evid.cfg:1:2019: expression is too long: expected at most 1000 operands",
+		},
+		{
+			"transformations", "route { $var(x) = $(var(x)" + strings.Repeat("{s.len}", 101) + "); }", nil,
+			`evid.cfg:1:19: variable "$(var(x)` + strings.Repeat("{s.len}", 101) + `)": too many transformations: expected at most 100`,
+		},
+		{
 			"errors", strings.Repeat("oops\n", 200), nil,
 			"evid.cfg:101:1: too many errors: only the first 100 are shown",
 		},

@@ -164,6 +164,9 @@ func (v *Variable) index(text string, depth int) (rest string, err error) {
 // transforms takes all {name,args}.
 func (v *Variable) transforms(text string) (rest string, err error) {
 	for strings.HasPrefix(text, "{") {
+		if len(v.Transforms) == maxTransforms {
+			return "", fmt.Errorf("too many transformations: expected at most %d", maxTransforms)
+		}
 		size := bracketed(text, '{', '}')
 		if size == 0 {
 			return "", errors.New("expected a } after the transformation")

@@ -100,3 +100,16 @@ func TestAVPsMakeRoom(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// The deepest that a script can go does not use up the stack.
+func TestRecursionEnds(t *testing.T) {
+	x := "route(r)"
+	for range 90 {
+		x = "(" + x + ") + 1"
+	}
+	src := "route[r] { $var(x) = $(var(x)" + strings.Repeat("{s.len}", 100) + "); $var(x) = " + x + strings.Repeat(" + 1", 800) + "; }"
+	_, err := compiled(t, src).RunRoute(t.Context(), "r", nil)
+	if err == nil || !strings.Contains(err.Error(), "called too deep") {
+		t.Errorf("got error %v", err)
+	}
+}
