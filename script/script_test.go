@@ -359,6 +359,20 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+// Formats as long as a file can be are cut without going over them again and again.
+func TestLongFormat(t *testing.T) {
+	const mib = 1 << 20
+	pos := script.Pos{File: "evid.cfg", Line: 1, Col: 1}
+	parts, err := script.ParseFormat(pos, strings.Repeat("$$", mib/2))
+	if err != nil || len(parts) != 1 || len(parts[0].Text) != mib/2 {
+		t.Errorf("dollars: %d parts, %v", len(parts), err)
+	}
+	_, err = script.ParseFormat(pos, strings.Repeat("$rc(", mib/4))
+	if err == nil || !strings.HasSuffix(err.Error(), ": expected a ) at its end") {
+		t.Errorf("not closed: got error %.200v", err)
+	}
+}
+
 func TestExcerpt(t *testing.T) {
 	src := "log_level=1\n\tloadmodule \t\"x\"\r\n" +
 		"größe=1\n" + strings.Repeat("a", 100) + "=1 " + strings.Repeat("b", 100) + "\nbell=\"\a\""

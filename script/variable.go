@@ -17,15 +17,21 @@ type Part struct {
 // is a variable. Pos is where the text stands: the variables get it as well.
 func ParseFormat(pos Pos, text string) ([]Part, error) {
 	var parts []Part
-	literal := ""
+	var literal strings.Builder
+	flush := func() {
+		if literal.Len() > 0 {
+			parts = append(parts, Part{Text: literal.String()})
+			literal.Reset()
+		}
+	}
 	for text != "" {
 		plain, rest, found := strings.Cut(text, "$")
-		literal += plain
+		literal.WriteString(plain)
 		if !found {
 			break
 		}
 		if strings.HasPrefix(rest, "$") {
-			literal += "$"
+			literal.WriteByte('$')
 			text = rest[1:]
 			continue
 		}
@@ -34,21 +40,15 @@ func ParseFormat(pos Pos, text string) ([]Part, error) {
 		if strings.HasPrefix(source[size:], "(") {
 			return nil, fmt.Errorf("variable %q: expected a ) at its end", source)
 		}
-		source = source[:size]
-		v, err := ParseVariable(pos, source)
+		v, err := ParseVariable(pos, source[:size])
 		if err != nil {
 			return nil, err
 		}
-		if literal != "" {
-			parts = append(parts, Part{Text: literal})
-			literal = ""
-		}
+		flush()
 		parts = append(parts, Part{Var: v})
-		text = text[len(plain)+len(source):]
+		text = source[size:]
 	}
-	if literal != "" {
-		parts = append(parts, Part{Text: literal})
-	}
+	flush()
 	return parts, nil
 }
 
