@@ -196,6 +196,7 @@ func (c *compiler) switchAction(a *script.Switch) action {
 	}
 	var cases []one
 	last := -1 // the default
+	lines := make(map[value.Value]int)
 	c.breaks++
 	for i, cs := range a.Cases {
 		var is value.Value
@@ -207,10 +208,10 @@ func (c *compiler) switchAction(a *script.Switch) action {
 		case *script.String:
 			is = value.String(v.Value)
 		}
-		for j := range i {
-			if a.Cases[j].Value != nil && cases[j].is == is {
-				c.errorf(cs.Pos, "case %#v is there already: line %d", is, a.Cases[j].Line)
-			}
+		if line, has := lines[is]; has {
+			c.errorf(cs.Pos, "case %#v is there already: line %d", is, line)
+		} else if cs.Value != nil {
+			lines[is] = cs.Line
 		}
 		cases = append(cases, one{is, c.block(cs.Body)})
 	}
