@@ -103,9 +103,31 @@ func (r *Run) arithmetic(pos script.Pos, op string, x, y value.Value) value.Valu
 // left, which here goes first.
 func (c *compiler) warnOrder(e *script.Binary) {
 	if x, ok := e.X.(*script.Binary); ok && rank(e.Op) > rank(x.Op) && rank(x.Op) > 0 {
-		c.warnf(e.Pos, "%s is applied after %s, from left to right, as in OpenSIPS: write (%v) %s %v, or what is meant, with parentheses",
-			e.Op, x.Op, x, e.Op, e.Y)
+		c.warnf(e.Pos, "%s is applied after %s, from left to right, as in OpenSIPS: write (%s %s %s) %s %s, or what is meant, with parentheses",
+			e.Op, x.Op, short(x.X), x.Op, short(x.Y), e.Op, short(e.Y))
 	}
+}
+
+// short is an expression in a message. Only a small one is shown: there can be as many
+// messages as operands.
+func short(e script.Expr) string {
+	const longest = 40
+	switch e := e.(type) {
+	case *script.Integer, *script.String, *script.Null, *script.Variable:
+		if text := e.String(); len(text) <= longest {
+			return text
+		}
+	case *script.Binary:
+		if !isBinary(e.X) && !isBinary(e.Y) {
+			return short(e.X) + " " + e.Op + " " + short(e.Y)
+		}
+	}
+	return "…"
+}
+
+func isBinary(e script.Expr) bool {
+	_, is := e.(*script.Binary)
+	return is
 }
 
 // rank is how tight an operator binds in C. Only operators that stand beside each other

@@ -113,3 +113,21 @@ func TestRecursionEnds(t *testing.T) {
 		t.Errorf("got error %v", err)
 	}
 }
+
+// Warnings do not repeat what is before them in an expression.
+func TestOrderWarningsAreShort(t *testing.T) {
+	src := `route[r] { $var(x) = "` + strings.Repeat("a", 100_000) + `"` + strings.Repeat(" + 1 * 1", 400) + "; }"
+	file, err := script.Parse("evid.cfg", []byte(src), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, warnings, _ := program.Compile(file, program.Options{})
+	for _, w := range warnings {
+		if len(w.Msg) > 300 {
+			t.Fatalf("a warning has %d bytes: %.100s", len(w.Msg), w.Msg)
+		}
+	}
+	if len(warnings) < 400 {
+		t.Errorf("got %d warnings", len(warnings))
+	}
+}
