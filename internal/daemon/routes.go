@@ -30,6 +30,8 @@ type routes struct {
 
 	ctx    context.Context // of all that runs
 	cancel context.CancelFunc
+
+	timing sync.Mutex         // guards ticks, and that no timer begins once ctx is done
 	ticks  context.CancelFunc // ends the ticking of the timers, nil: there are none
 	timers sync.WaitGroup
 }
@@ -66,6 +68,11 @@ func (r *routes) RunEvent(ctx context.Context, name string, e *evid.Event) error
 // startTimers lets the timer routes of the current program run, each for the first time
 // after its interval. Those of the program before end, but for a run that is under way.
 func (r *routes) startTimers() {
+	r.timing.Lock()
+	defer r.timing.Unlock()
+	if r.ctx.Err() != nil {
+		return
+	}
 	if r.ticks != nil {
 		r.ticks()
 	}
@@ -98,7 +105,9 @@ func (r *routes) tick(ticking context.Context, p *program.Program, t program.Tim
 
 // stop ends what runs by timer.
 func (r *routes) stop() {
+	r.timing.Lock()
 	r.cancel()
+	r.timing.Unlock()
 	r.timers.Wait()
 }
 
