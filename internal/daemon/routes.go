@@ -214,11 +214,11 @@ func (d *Daemon) reloadLocked() error {
 	return nil
 }
 
-// subscribeRoutes subscribes the event routes that were not there, or have changed. After
-// an error none of these is.
+// subscribeRoutes subscribes the event routes that were not there, have changed, or were
+// subscribed otherwise or unsubscribed since. After an error none of the first two is.
 func (d *Daemon) subscribeRoutes(from, to []program.EventRoute) error {
 	for i, er := range to {
-		if slices.Contains(from, er) {
+		if slices.Contains(from, er) && d.isSubscribed(er) {
 			continue
 		}
 		err := d.events.SubscribeFromScript(er.Event, routeSocket(er), evid.Never)
@@ -231,6 +231,13 @@ func (d *Daemon) subscribeRoutes(from, to []program.EventRoute) error {
 		return err
 	}
 	return nil
+}
+
+// isSubscribed reports whether an event route is subscribed as the script has it.
+func (d *Daemon) isSubscribed(er program.EventRoute) bool {
+	return slices.ContainsFunc(d.events.Subscribers(er.Event), func(s evid.Subscriber) bool {
+		return s.Script && s.Expire == evid.Never && s.Socket.String() == routeSocket(er)
+	})
 }
 
 // unsubscribeRoute brings an event route back to what it was.
