@@ -286,7 +286,7 @@ func (c *compiler) match(e *script.Binary) cond {
 		if v.IsNull() || re == nil {
 			return truthOf(!wanted)
 		}
-		return truthOf(re.MatchString(v.Text()) == wanted)
+		return truthOf(r.matches(e.Pos, re, v.Text()) == wanted)
 	}
 }
 

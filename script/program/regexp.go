@@ -1,9 +1,13 @@
 package program
 
 import (
+	"context"
+	"io"
 	"regexp"
+	"strings"
 	"sync"
 
+	"github.com/evid/evid/script"
 	"github.com/evid/evid/script/posix"
 )
 
@@ -32,4 +36,34 @@ func (c *regexpCache) get(expression string) (*regexp.Regexp, error) {
 	}
 	c.byExp[expression] = re
 	return re, nil
+}
+
+// matches ends early when the script is to stop: with a large expression, each MiB of a text
+// takes many seconds.
+func (r *Run) matches(pos script.Pos, re *regexp.Regexp, text string) bool {
+	const short = 1 << 16 // matched faster than one that is read
+	if len(text) <= short {
+		return re.MatchString(text)
+	}
+	matched := re.MatchReader(&stoppable{ctx: r.ctx, text: strings.NewReader(text)})
+	if err := r.ctx.Err(); err != nil {
+		r.fail(pos, "the script was stopped: %w", err)
+	}
+	return matched
+}
+
+// A stoppable is a text that ends once ctx is done.
+type stoppable struct {
+	ctx  context.Context
+	text *strings.Reader
+	read int
+}
+
+// ReadRune implements [io.RuneReader].
+func (s *stoppable) ReadRune() (c rune, size int, err error) {
+	const often = 1024
+	if s.read++; s.read%often == 0 && s.ctx.Err() != nil {
+		return 0, 0, io.EOF
+	}
+	return s.text.ReadRune()
 }

@@ -8,10 +8,12 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/evid/evid/script"
 	"github.com/evid/evid/script/core"
 	"github.com/evid/evid/script/program"
+	"github.com/evid/evid/script/value"
 )
 
 // compiled compiles a script in which nothing is wrong.
@@ -129,5 +131,25 @@ func TestOrderWarningsAreShort(t *testing.T) {
 	}
 	if len(warnings) < 400 {
 		t.Errorf("got %d warnings", len(warnings))
+	}
+}
+
+func TestMatchIsStopped(t *testing.T) {
+	const slow = "(([0-9a-f]?){300}z){3}"
+	p := compiled(t, `route[r] { if ($param(1) =~ "`+slow+`") exit; }`)
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	_, err := p.RunRoute(ctx, "r", []value.Value{value.String(strings.Repeat("0123456789abcdef", 1<<21))})
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got error %v, want %v", err, context.DeadlineExceeded)
+	}
+}
+
+// A long text matches as a short one does.
+func TestMatchLong(t *testing.T) {
+	p := compiled(t, `route[r] { if ($param(1) =~ "^a+\\b.b$" && $param(1) !~ "^b") return(7); }`)
+	text := strings.Repeat("a", 1<<17) + "\xffb"
+	if n, err := p.RunRoute(t.Context(), "r", []value.Value{value.String(text)}); n != 7 || err != nil {
+		t.Errorf("got %d, %v", n, err)
 	}
 }
