@@ -139,6 +139,12 @@ func (p *parser) action() (Action, bool) {
 		return p.forAction(word)
 	case wordSwitch:
 		return p.switchAction(word)
+	case "continue":
+		p.errs.add(word.pos, "there is no continue: expected an if around what is left of the loop")
+		return nil, false
+	case "async", "launch":
+		p.errs.add(word.pos, "%s is not supported: it is for SIP requests that wait; an event_route holds up nobody", word.text)
+		return nil, false
 	case "elseif", "elsif", "elif":
 		p.errs.add(word.pos, "unexpected %v: expected else if", word)
 		return nil, false
@@ -487,6 +493,6 @@ func (p *parser) arg() (Expr, bool) {
 	case p.tok.kind == tokString, p.tok.kind == tokInteger, p.tok.is("-"), p.tok.is("+"):
 		return p.constant()
 	default:
-		return nil, p.unexpected("a string, an integer or a variable")
+		return nil, p.unexpected("a string in quotes, an integer or a variable")
 	}
 }

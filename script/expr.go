@@ -166,7 +166,7 @@ func (p *parser) constant() (Expr, bool) {
 	}
 	n, err := integer(pos, sign+p.tok.text)
 	if p.tok.kind != tokInteger || err != nil {
-		return nil, p.unexpected("an integer")
+		return nil, p.unexpected("an integer of 64 bits: decimal, hexadecimal after 0x or octal after 0")
 	}
 	p.next()
 	return n, true

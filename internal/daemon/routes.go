@@ -58,11 +58,7 @@ func (r *routes) RunEvent(ctx context.Context, name string, e *evid.Event) error
 		p = r.current.Load()
 		r.loading.Unlock()
 	}
-	err := p.RunEvent(ctx, name, e)
-	if err != nil {
-		r.log.Error("event route failed", "event", e.Name, "id", e.ID, "err", err)
-	}
-	return err
+	return p.RunEvent(ctx, name, e)
 }
 
 // startTimers lets the timer routes of the current program run, each for the first time
@@ -96,7 +92,7 @@ func (r *routes) tick(ticking context.Context, p *program.Program, t program.Tim
 		case <-ticker.C:
 		}
 		began := time.Now()
-		if err := p.RunTimer(r.ctx, t); err != nil {
+		if err := p.RunTimer(r.ctx, t); err != nil && r.ctx.Err() == nil {
 			r.log.Error("timer route failed", "route", t.Name, "err", err)
 		}
 		r.core.Took("timer_route", time.Since(began), t.Name)
@@ -186,6 +182,11 @@ func (d *Daemon) reloadLocked() error {
 	if err != nil {
 		return err
 	}
+	for name := range c.settings.loaded {
+		if !slices.Contains(d.compiling.Loaded, name) {
+			return fmt.Errorf("module %s: modules are loaded at the start only: start evid again", name)
+		}
+	}
 	to := c.compile(d.compiling)
 	if err := c.err(); err != nil {
 		return err
@@ -207,7 +208,8 @@ func (d *Daemon) reloadLocked() error {
 	d.routes.current.Store(to)
 	d.routes.startTimers()
 	for _, er := range missingIn(to, from.EventRoutes()) {
-		if err := d.events.Unsubscribe(er.Event, routeSocket(er)); err != nil {
+		err := d.events.Unsubscribe(er.Event, routeSocket(er))
+		if _, ended := errors.AsType[*evid.SocketError](err); err != nil && !ended { // it may have ended before
 			d.log.Error("event route is gone", "event", er.Event, "err", err)
 		}
 	}

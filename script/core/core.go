@@ -139,7 +139,9 @@ func bindUsleep(b *program.Binding) (program.Call, error) {
 		case <-time.After(time.Duration(n) * time.Microsecond):
 			return program.True, nil
 		case <-r.Context().Done():
-			return program.False, fmt.Errorf("sleep: %w", r.Context().Err())
+			err := fmt.Errorf("the sleep was cut short: %w", r.Context().Err())
+			r.Fail(err) // the route is to run again after the next start
+			return program.False, err
 		}
 	}, nil
 }

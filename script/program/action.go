@@ -52,6 +52,7 @@ func (c *compiler) assign(a *script.Assign) action {
 	if _, isNull := a.Value.(*script.Null); isNull && a.Op != "=" && a.Op != ":=" {
 		c.errorf(a.Value.Position(), "NULL cannot be used with %s: expected an integer or a string", a.Op)
 	}
+	c.warnLiteral(a.Value)
 	source, set := c.value(a.Value), c.setter(a.Var, a.Op)
 	if a.Op != "=" && a.Op != ":=" {
 		source = c.changed(a, source)
@@ -71,7 +72,24 @@ func (c *compiler) assign(a *script.Assign) action {
 	}
 }
 
-// changed gives what $x += y and the like assign.
+// warnLiteral warns of a text whose variables stay as they stand: only the arguments of
+// functions are formats.
+func (c *compiler) warnLiteral(e script.Expr) {
+	s, ok := e.(*script.String)
+	if !ok {
+		return
+	}
+	parts, _ := script.ParseFormat(s.Pos, s.Value)
+	for _, part := range parts {
+		if part.Var != nil {
+			c.warnf(s.Pos, "the text is assigned as it stands, with %v in it: put texts together with +", part.Var)
+			return
+		}
+	}
+}
+
+// changed gives what $x += y and the like assign. As beside other operators, an x of NULL is
+// 0 or "".
 func (c *compiler) changed(a *script.Assign, y expr) expr {
 	x, op := c.variable(a.Var), a.Op[:1]
 	return func(r *Run) value.Value {
@@ -79,10 +97,10 @@ func (c *compiler) changed(a *script.Assign, y expr) expr {
 		if r.failed || r.stop {
 			return value.Value{}
 		}
-		if left.IsNull() || right.IsNull() {
-			return r.noValue(a.Pos, "%#v %s %#v: expected that neither is NULL", left, a.Op, right)
+		if right.IsNull() {
+			return r.noValue(a.Pos, "%#v %s NULL: expected a value", left, a.Op)
 		}
-		if left.IsInt() != right.IsInt() {
+		if !left.IsNull() && left.IsInt() != right.IsInt() {
 			return r.noValue(a.Pos, "%#v %s %#v: expected two integers or two strings", left, a.Op, right)
 		}
 		return r.arithmetic(a.Pos, op, left, right)

@@ -140,9 +140,6 @@ func (p *Program) run(ctx context.Context, to *route, why cause, args []value.Va
 	r, pooled := p.runs.Get().(*Run)
 	if !pooled {
 		r = &Run{program: p, vars: make([]value.Value, p.vars), avps: make([][]value.Value, p.avps)}
-		for i := range r.vars {
-			r.vars[i] = unset()
-		}
 	}
 	defer func() {
 		if panicked := recover(); panicked != nil {

@@ -164,9 +164,7 @@ func (r *Run) recovered(panicked any) {
 
 // reset makes the run ready for the pool: what it holds is released.
 func (r *Run) reset() {
-	for i := range r.vars {
-		r.vars[i] = unset()
-	}
+	clear(r.vars)
 	for i, values := range r.avps {
 		clear(values)
 		r.avps[i] = values[:0]
@@ -185,9 +183,6 @@ func (r *Run) reset() {
 	}
 	*r = kept
 }
-
-// unset is a $var that nothing was assigned to: as in OpenSIPS 0, not NULL.
-func unset() value.Value { return value.Int(0) }
 
 // maxKept is how large a buffer is kept for another run.
 const maxKept = 4096

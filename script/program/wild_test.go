@@ -61,7 +61,7 @@ func TestCallsAreStopped(t *testing.T) {
 // A text that many variables make is bounded before it is there.
 func TestFormatEnds(t *testing.T) {
 	p := compiled(t, `route[r] {
-		$var(x) = "0123456789abcdef";
+		$var(x) = "0123456789abcdef"; $var(i) = 0;
 		while ($var(i) < 16) { $var(x) = $var(x) + $var(x); $var(i) += 1; }
 		raise_event("`+strings.Repeat("$var(x)", 500)+`");
 	}`)
