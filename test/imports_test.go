@@ -34,6 +34,9 @@ var imports = map[string][]string{
 	"mi":               {"", "internal/spell"},
 	"mi/httpd":         {"mi", "modparam"},
 
+	"source/hep":         {"modparam", "script/value"},
+	"source/hep/heptest": {},
+
 	"internal/loglevel":  {},
 	"internal/spell":     {},
 	"internal/tcp":       {},
