@@ -6,6 +6,7 @@ set -euo pipefail
 debian_packages=(
 	curl
 	gcc
+	kamailio
 	libc6-dev
 	libfrontier-rpc-perl
 	librpc-xml-perl
