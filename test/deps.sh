@@ -16,6 +16,7 @@ debian_packages=(
 	python3
 	ruby
 	ruby-xmlrpc
+	sip-tester
 )
 npm_dir=$(dirname "${BASH_SOURCE[0]}")/interop/node
 

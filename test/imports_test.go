@@ -31,6 +31,8 @@ var imports = map[string][]string{
 	"script/posix":     {},
 	"script/transform": {"script/posix", "script/value"},
 	"source/core":      {"", "internal/loglevel", "modparam"},
+	"script/sipreq":    {"script/program", "script/value", "source/sip"},
+	"source/sip":       {"modparam"},
 	"mi":               {"", "internal/spell"},
 	"mi/httpd":         {"mi", "modparam"},
 
