@@ -79,4 +79,8 @@ type Variable struct {
 	// Bind is called for each use of the variable in the script, when that is compiled,
 	// and returns what reads it. The subname is never itself a variable.
 	Bind func(subname string) (func(r *Run) value.Value, error)
+	// BindIndexed takes the place of Bind for a variable that has several values and, as
+	// $(name(subname)[index]), an index. They count from 0, which is that of a variable
+	// without an index, or from the last one, -1, back; where there is none is NULL.
+	BindIndexed func(subname string) (func(r *Run, index int) value.Value, error)
 }

@@ -1,6 +1,7 @@
 package program
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -37,8 +38,8 @@ func (c *compiler) variable(v *script.Variable) expr {
 
 // read compiles the reading of a variable as it is.
 func (c *compiler) read(v *script.Variable) expr {
-	if v.Name != varAVP && v.Index != nil {
-		c.errorf(v.Pos, "variable %v: only $avp has several values, and an index", v)
+	if v.Index != nil && v.Name != varAVP && slices.Contains(ownVariables(), v.Name) {
+		c.noIndex(v)
 		return constant(value.Value{})
 	}
 	switch v.Name {
@@ -57,6 +58,11 @@ func (c *compiler) read(v *script.Variable) expr {
 	default:
 		return c.libraryVariable(v)
 	}
+}
+
+// noIndex reports an index of a variable that has one value.
+func (c *compiler) noIndex(v *script.Variable) {
+	c.errorf(v.Pos, "variable %v: $%s has one value, and no index", v, v.Name)
 }
 
 func (c *compiler) noSubname(v *script.Variable) {
@@ -250,7 +256,7 @@ func (c *compiler) libraryVariable(v *script.Variable) expr {
 		default:
 			subname = c.subname(v, known.Subname)
 		}
-		read, err := known.Bind(subname)
+		read, err := c.bindVariable(v, &known, subname)
 		if err != nil {
 			c.errorf(v.Pos, "variable %v: %v", v, err)
 			return constant(value.Value{})
@@ -263,6 +269,53 @@ func (c *compiler) libraryVariable(v *script.Variable) expr {
 		c.errorf(v.Pos, "unknown variable $%s%s", v.Name, didYouMean(v.Name, names))
 	}
 	return constant(value.Value{})
+}
+
+// bindVariable binds one that a module has, with its index.
+func (c *compiler) bindVariable(v *script.Variable, known *Variable, subname string) (expr, error) {
+	if known.BindIndexed == nil {
+		if v.Index != nil {
+			c.noIndex(v)
+			return constant(value.Value{}), nil
+		}
+		return known.Bind(subname)
+	}
+	at, err := known.BindIndexed(subname)
+	switch {
+	case err != nil:
+		return nil, err
+	case v.Index == nil:
+		return func(r *Run) value.Value { return at(r, 0) }, nil
+	case v.Index.Append:
+		return nil, errors.New("[append] is for assigning")
+	case v.Index.All:
+		return func(r *Run) value.Value { return r.allOf(v.Pos, at) }, nil
+	}
+	index := c.index(v)
+	return func(r *Run) value.Value {
+		i, ok := index(r)
+		if !ok {
+			return value.Value{}
+		}
+		return at(r, i)
+	}, nil
+}
+
+// allOf is all values of a variable in one text, with commas between, up to one that is
+// NULL.
+func (r *Run) allOf(pos script.Pos, at func(r *Run, index int) value.Value) value.Value {
+	all := at(r, 0)
+	if all.IsNull() {
+		return all
+	}
+	text := all.Append(nil)
+	for i := 1; ; i++ {
+		next := at(r, i)
+		if next.IsNull() || !r.made(pos, len(next.Text())) {
+			return value.String(string(text))
+		}
+		text = next.Append(append(text, ", "...))
+	}
 }
 
 // transform compiles one transformation of what read gives.
@@ -367,7 +420,7 @@ func (c *compiler) setter(v *script.Variable, op string) func(r *Run, to value.V
 	switch v.Name {
 	case varVar:
 		if v.Index != nil {
-			c.errorf(v.Pos, "variable %v: only $avp has several values, and an index", v)
+			c.noIndex(v)
 		}
 		at := c.varSlot(v)
 		return func(r *Run, to value.Value) { r.vars[at] = to }

@@ -113,6 +113,7 @@ func (r *Request) parseLine(line string) (method, version string, err error) {
 // of them.
 func (r *Request) parseHeaders() error {
 	var err error
+	hasVia := false
 	wrong := func(format string, args ...any) {
 		if err == nil {
 			err = bad(format, args...)
@@ -123,11 +124,12 @@ func (r *Request) parseHeaders() error {
 		var single *string
 		switch {
 		case strings.EqualFold(name, "Via"):
-			if r.via.text == "" {
-				var ok bool
-				if r.via, ok = parseVia(text); !ok {
-					wrong("expected protocol, host and parameters in Via, got %q", cut(text))
-				}
+			if hasVia {
+				continue
+			}
+			hasVia = true
+			if r.via, hasVia = parseVia(text); !hasVia {
+				return bad("expected protocol, host and parameters in Via, got %q", cut(text)) // nobody to answer
 			}
 		case strings.EqualFold(name, "From"):
 			single = &r.fromText
@@ -145,7 +147,7 @@ func (r *Request) parseHeaders() error {
 			*single = text
 		}
 	}
-	if r.via.text == "" || r.fromText == "" || r.toText == "" || r.callID == "" || r.cseqText == "" {
+	if !hasVia || r.fromText == "" || r.toText == "" || r.callID == "" || r.cseqText == "" {
 		wrong("expected the headers Via, From, To, Call-ID and CSeq")
 		return err
 	}
