@@ -145,6 +145,9 @@ func (p *parser) action() (Action, bool) {
 	case "async", "launch":
 		p.errs.add(word.pos, "%s is not supported: it is for SIP requests that wait; an event_route holds up nobody", word.text)
 		return nil, false
+	case "assert":
+		p.errs.add(word.pos, "assert is not supported: write an if")
+		return nil, false
 	case "elseif", "elsif", "elif":
 		p.errs.add(word.pos, "unexpected %v: expected else if", word)
 		return nil, false

@@ -1,6 +1,7 @@
 package script
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -15,16 +16,29 @@ import (
 // ParseFile reads and parses the file at path. When it cannot be read the File
 // is nil and the error that of reading it; else they are as [Parse] says.
 func ParseFile(path string) (*File, error) {
-	src, err := ReadFile(path)
+	src, err := read(path)
 	if err != nil {
 		return nil, err
 	}
 	return Parse(path, src, ReadFile)
 }
 
-// ReadFile reads a file for [Parse]: the whole of it, but if it is too large (or
-// a device that never ends) no more than it takes [Parse] to see and say that.
+// ReadFile reads a file that a text includes, for [Parse]. A pipe is an error: it could be
+// waited for without end, and whoever includes it has to go on.
 func ReadFile(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err == nil && info.Mode()&os.ModeNamedPipe != 0 {
+		err = &os.PathError{Op: "open", Path: path, Err: errors.New("expected a file, it is a pipe")}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return read(path)
+}
+
+// read reads a file: the whole of it, but if it is too large (or a device that never ends)
+// no more than it takes [Parse] to see and say that.
+func read(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -166,6 +180,8 @@ func (p *parser) hint() string {
 	switch {
 	case p.tok.is("//"):
 		return "; comments begin with # or stand between /* and */"
+	case p.tok.is(".") && p.prev.kind == tokInteger:
+		return "; an address stands in quotes, and networks cannot be compared"
 	case p.tok.is("=") && p.depth > 0:
 		return "; to compare, write =="
 	}

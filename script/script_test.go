@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -438,4 +439,16 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("Apply lost the errors of Parse: %v", err)
 		}
 	})
+}
+
+// A pipe that nobody writes to must not hold up who includes it.
+func TestIncludeOfAPipe(t *testing.T) {
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := script.Parse("x", []byte(`include_file "`+pipe+`"`), script.ReadFile)
+	if err == nil || !strings.HasSuffix(err.Error(), "expected a file, it is a pipe") {
+		t.Errorf("got error %v", err)
+	}
 }

@@ -53,7 +53,7 @@ func missing() map[string]string {
 		create_dialog match_dialog dlg_end_dlg ds_select_dst ds_select_domain lb_start load_balance do_routing
 		rtpproxy_offer rtpproxy_answer rtpengine_offer rtpengine_answer rtpengine_delete fix_nated_contact nat_uac_test
 		is_myself sql_query rest_get rest_post append_hf remove_hf subst_body acc_log_request
-		notify_on_event wait_for_event assert
+		notify_on_event wait_for_event
 		$du $dd $dp $br $bR $rp $rs $rr $ai $au $ar $pr $Ri $Rp $oU $ou $DLG_status $dlg_val $T_reply_code $json $xml`) {
 		reasons[name] = sipServer
 	}

@@ -31,13 +31,13 @@ type routes struct {
 	ctx    context.Context // of all that runs
 	cancel context.CancelFunc
 
-	timing sync.Mutex         // guards ticks, and that no timer begins once ctx is done
-	ticks  context.CancelFunc // ends the ticking of the timers, nil: there are none
-	timers sync.WaitGroup
+	timing  sync.Mutex // guards ticking, and that no timer begins once ctx is done
+	ticking map[timer]context.CancelFunc
+	timers  sync.WaitGroup
 }
 
 func newRoutes(log *slog.Logger, events *core.Source) *routes {
-	r := &routes{log: log, core: events}
+	r := &routes{log: log, core: events, ticking: make(map[timer]context.CancelFunc)}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	return r
 }
@@ -61,29 +61,44 @@ func (r *routes) RunEvent(ctx context.Context, name string, e *evid.Event) error
 	return p.RunEvent(ctx, name, e)
 }
 
+// A timer is what ticks for the timer routes of one name and interval.
+type timer struct {
+	name  string
+	every time.Duration
+}
+
 // startTimers lets the timer routes of the current program run, each for the first time
-// after its interval. Those of the program before end, but for a run that is under way.
+// after its interval. Those that the program before had, too, go on ticking; those that it
+// alone had end, but for a run that is under way.
 func (r *routes) startTimers() {
 	r.timing.Lock()
 	defer r.timing.Unlock()
 	if r.ctx.Err() != nil {
 		return
 	}
-	if r.ticks != nil {
-		r.ticks()
+	wanted := make(map[timer]bool)
+	for _, t := range r.current.Load().Timers() {
+		wanted[timer{t.Name, t.Every}] = true
 	}
-	var ticking context.Context
-	ticking, r.ticks = context.WithCancel(r.ctx)
-	p := r.current.Load()
-	for _, t := range p.Timers() {
-		r.timers.Go(func() { r.tick(ticking, p, t) })
+	for t, end := range r.ticking {
+		if !wanted[t] {
+			end()
+			delete(r.ticking, t)
+		}
+	}
+	for t := range wanted {
+		if r.ticking[t] == nil {
+			var ticking context.Context
+			ticking, r.ticking[t] = context.WithCancel(r.ctx)
+			r.timers.Go(func() { r.tick(ticking, t) })
+		}
 	}
 }
 
-// tick runs a timer route again and again. A run that takes longer than the interval costs
-// those that would begin meanwhile.
-func (r *routes) tick(ticking context.Context, p *program.Program, t program.Timer) {
-	ticker := time.NewTicker(t.Every)
+// tick runs the timer routes of one name and interval again and again. A run that takes
+// longer than the interval costs those that would begin meanwhile.
+func (r *routes) tick(ticking context.Context, t timer) {
+	ticker := time.NewTicker(t.every)
 	defer ticker.Stop()
 	for {
 		select {
@@ -91,12 +106,21 @@ func (r *routes) tick(ticking context.Context, p *program.Program, t program.Tim
 			return
 		case <-ticker.C:
 		}
-		began := time.Now()
-		if err := p.RunTimer(r.ctx, t); err != nil && r.ctx.Err() == nil {
-			r.log.Error("timer route failed", "route", t.Name, "err", err)
+		p := r.current.Load()
+		for _, route := range p.Timers() {
+			if (timer{route.Name, route.Every}) == t {
+				r.runTimer(p, route)
+			}
 		}
-		r.core.Took("timer_route", time.Since(began), t.Name)
 	}
+}
+
+func (r *routes) runTimer(p *program.Program, t program.Timer) {
+	began := time.Now()
+	if err := p.RunTimer(r.ctx, t); err != nil && r.ctx.Err() == nil {
+		r.log.Error("timer route failed", "route", t.Name, "err", err)
+	}
+	r.core.Took("timer_route", time.Since(began), t.Name)
 }
 
 // stop ends what runs by timer.

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strconv"
 	"time"
 
 	"github.com/ncruces/go-strftime"
@@ -115,33 +114,42 @@ func otherFunctions() []program.Function {
 				{Name: "text", Type: program.Constant, Optional: true},
 			},
 		},
+		{Name: "xdbg", Bind: bindXdbg, Params: []program.Param{{Name: "text"}}},
 		{
-			Name: "usleep", Module: Cfgutils, Bind: bindUsleep,
+			Name: "sleep", Module: Cfgutils, Bind: bindSleep(time.Second),
+			Params: []program.Param{{Name: "seconds", Type: program.Integer}},
+		},
+		{
+			Name: "usleep", Module: Cfgutils, Bind: bindSleep(time.Microsecond),
 			Params: []program.Param{{Name: "microseconds", Type: program.Integer}},
 		},
 	}
 }
 
-// maxSleep bounds usleep: an hour.
-const maxSleep = int64(time.Hour / time.Microsecond)
+// maxSleep bounds sleep and usleep.
+const maxSleep = time.Hour
 
-func bindUsleep(b *program.Binding) (program.Call, error) {
-	microseconds := b.Int(0, 0)
-	return func(r *program.Run) (int64, error) {
-		n, err := microseconds(r)
-		if err == nil && (n < 0 || n > maxSleep) {
-			err = fmt.Errorf("expected 0 to %d microseconds, got %s", maxSleep, strconv.FormatInt(n, 10))
-		}
-		if err != nil {
-			return program.False, err
-		}
-		select {
-		case <-time.After(time.Duration(n) * time.Microsecond):
-			return program.True, nil
-		case <-r.Context().Done():
-			err := fmt.Errorf("the sleep was cut short: %w", r.Context().Err())
-			r.Fail(err) // the route is to run again after the next start
-			return program.False, err
-		}
-	}, nil
+// bindSleep binds sleep and usleep, whose argument counts units.
+func bindSleep(unit time.Duration) func(b *program.Binding) (program.Call, error) {
+	most := int64(maxSleep / unit)
+	return func(b *program.Binding) (program.Call, error) {
+		units := b.Int(0, 0)
+		return func(r *program.Run) (int64, error) {
+			n, err := units(r)
+			if err == nil && (n < 0 || n > most) {
+				err = fmt.Errorf("expected 0 to %d, got %d", most, n)
+			}
+			if err != nil {
+				return program.False, err
+			}
+			select {
+			case <-time.After(time.Duration(n) * unit):
+				return program.True, nil
+			case <-r.Context().Done():
+				err := fmt.Errorf("the sleep was cut short: %w", r.Context().Err())
+				r.Fail(err) // the route is to run again after the next start
+				return program.False, err
+			}
+		}, nil
+	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/evid/evid/internal/loglevel"
 	"github.com/evid/evid/script/program"
+	"github.com/evid/evid/script/value"
 )
 
 // The levels of what is logged without one, as OpenSIPS has them.
@@ -16,6 +17,9 @@ const (
 )
 
 var errLevel = errors.New("expected L_ALERT, L_CRIT, L_ERR, L_WARN, L_NOTICE, L_INFO, L_DBG or an integer from -3 to 4")
+
+// bindXdbg binds xdbg(text).
+func bindXdbg(b *program.Binding) (program.Call, error) { return xlog(b.Value(0), logLevel), nil }
 
 // bindXlog binds xlog([level,] text).
 func bindXlog(b *program.Binding) (program.Call, error) {
@@ -27,6 +31,10 @@ func bindXlog(b *program.Binding) (program.Call, error) {
 		}
 		text = b.Value(1)
 	}
+	return xlog(text, level), nil
+}
+
+func xlog(text func(r *program.Run) value.Value, level int) program.Call {
 	at := loglevel.Slog(level)
 	return func(r *program.Run) (int64, error) {
 		if !r.Log().Enabled(r.Context(), at) {
@@ -34,7 +42,7 @@ func bindXlog(b *program.Binding) (program.Call, error) {
 		}
 		r.Log().Log(r.Context(), at, line(string(text(r).Append(nil))))
 		return program.True, nil
-	}, nil
+	}
 }
 
 // bindLog binds log([level,] text), whose text has no variables.

@@ -40,7 +40,7 @@ type piece struct {
 // [^a] match no line end.
 //
 // What has no match stays as it is. A match that is empty makes NULL, and so do more than
-// maxMatches of them.
+// maxMatches of them, and a text larger than maxResult.
 func bindSubst(a arguments) (function, error) {
 	s, err := parseSubst(strings.TrimLeft(a.values[0].Text(), blanks))
 	if err != nil {
@@ -174,6 +174,9 @@ func (s *substitution) groups() int {
 
 func (s *substitution) apply(v value.Value) value.Value {
 	text := v.Text()
+	if len(text) > maxResult { // matching cannot be interrupted
+		return value.Value{}
+	}
 	var matches [][]int // as regexp has them: offsets of the match and of its groups
 	if s.matches == 1 {
 		match := s.re.FindStringSubmatchIndex(text)
