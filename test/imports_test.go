@@ -21,6 +21,7 @@ var imports = map[string][]string{
 	"delivery":         {"", "queue"},
 	"transport/xmlrpc": {"", "modparam", "xmlrpc", "internal/tcp"},
 	"transport/route":  {"", "modparam"},
+	"source/pike":      {"", "internal/loglevel", "modparam", "script/program"},
 	"script":           {"modparam", "internal/spell"},
 	"script/value":     {},
 	"script/program": {
@@ -60,7 +61,7 @@ var imports = map[string][]string{
 // standardOnly are the packages that need nothing but the standard library.
 var standardOnly = []string{
 	"", "modparam", "xmlrpc", "queue", "delivery", "transport/xmlrpc", "transport/route",
-	"script", "script/cachedb", "script/posix", "script/program", "script/transform", "script/value", "source/core", "mi", "mi/httpd",
+	"script", "script/cachedb", "script/posix", "script/program", "script/transform", "script/value", "source/core", "source/pike", "mi", "mi/httpd",
 }
 
 func TestImports(t *testing.T) {
