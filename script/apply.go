@@ -1,6 +1,7 @@
 package script
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 	"strconv"
@@ -27,9 +28,12 @@ type Module struct {
 	Params []modparam.Param
 	Always bool // loaded without a loadmodule
 	// Ignored are the parameters of OpenSIPS' module that have no effect here, with the
-	// reason: they are a warning.
+	// reason: they are a warning. AllParams stands for those that are not named.
 	Ignored map[string]string
 }
+
+// AllParams is in place of the name of a parameter.
+const AllParams = "*"
 
 // Apply assigns what the file says to the globals and to the parameters of the
 // modules. It returns the names of the modules loaded, those that always are
@@ -156,7 +160,7 @@ func (b *binder) whyNotLoaded(name string) string {
 func (b *binder) modParamOf(module *Module, m *ModParam) {
 	err := assign(module.Params, m.Param.Value, m.Value)
 	if errors.Is(err, modparam.ErrUnknown) {
-		if reason := module.Ignored[m.Param.Value]; reason != "" {
+		if reason := cmp.Or(module.Ignored[m.Param.Value], module.Ignored[AllParams]); reason != "" {
 			b.warnings.add(m.Param.Pos, "%s of %s has no effect: %s", m.Param.Value, module.Name, reason)
 			return
 		}

@@ -48,8 +48,8 @@ var imports = map[string][]string{
 	"mi/internal/mitest": {""},
 	"internal/daemon": {
 		"", "delivery", "internal/loglevel", "mi", "mi/httpd", "modparam", "queue", "queue/jetstream",
-		"script", "script/cachedb", "script/core", "script/program", "script/value", "source/core",
-		"transport/route", "transport/xmlrpc",
+		"script", "script/cachedb", "script/core", "script/program", "script/sipreq", "script/value",
+		"source/core", "source/hep", "source/pike", "source/sip", "transport/route", "transport/xmlrpc",
 	},
 	"internal/daemon/daemontest": {"", "internal/daemon", "internal/miclient"},
 	"bench":                      {"", "delivery", "queue", "queue/jetstream", "transport/xmlrpc", "xmlrpc"},

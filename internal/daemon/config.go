@@ -58,12 +58,13 @@ func readConfig(opts Options) (*config, error) {
 	if len(c.wrong) > 0 {
 		return c, nil
 	}
+	c.checkSources()
 	whole := script.Pos{File: c.name}
 	switch {
 	case !c.settings.loaded["mi_http"]:
 		c.warnings = append(c.warnings, script.Error{Pos: whole, Msg: `nothing carries MI: add loadmodule "mi_http.so"`})
 	case !c.settings.loaded["httpd"]:
-		c.wrong = script.Errors{{Pos: whole, Msg: `module mi_http needs module httpd: add loadmodule "httpd.so"`}}
+		c.wrong = append(c.wrong, script.Error{Pos: whole, Msg: `module mi_http needs module httpd: add loadmodule "httpd.so"`})
 	}
 	return c, nil
 }

@@ -24,6 +24,7 @@ import (
 	"github.com/evid/evid/queue/jetstream"
 	"github.com/evid/evid/script/program"
 	"github.com/evid/evid/source/core"
+	"github.com/evid/evid/source/pike"
 	"github.com/evid/evid/transport/route"
 )
 
@@ -51,6 +52,7 @@ type Daemon struct {
 	http       *httpd.Server // nil: module mi_http is not loaded
 	stats      mi.Statistics
 	core       *core.Source // of events about evid itself
+	sources    sources
 
 	routes    *routes
 	opts      Options         // to read the configuration again
@@ -104,6 +106,15 @@ func build(c *config, opts Options, log *slog.Logger, level *logLevel) (*Daemon,
 	})
 	log = slog.New(d.core.LogHandler(log.Handler()))
 	d.log, d.routes = log, newRoutes(log, d.core)
+	if s.loaded["pike"] {
+		d.sources.checkRoute = s.source.pike.CheckRoute
+		d.sources.pike = pike.New(s.source.pike, pike.Options{
+			Log: d.log,
+			Raise: func(ctx context.Context, event string, params ...evid.Param) (evid.ID, error) {
+				return d.events.Raise(ctx, event, params...)
+			},
+		})
+	}
 	schemes, errTransports := d.buildTransports(c)
 	library, err := d.library(c, schemes)
 	if err != nil {
@@ -113,7 +124,8 @@ func build(c *config, opts Options, log *slog.Logger, level *logLevel) (*Daemon,
 		Library: library, Loaded: slices.Sorted(maps.Keys(s.loaded)), Log: log, MaxWhileLoops: s.script.maxWhileLoops,
 	}
 	d.routes.current.Store(c.compile(d.compiling))
-	if err := cmp.Or(c.err(), errTransports); err != nil {
+	d.checkRoutes(c)
+	if err := cmp.Or(c.err(), errTransports, d.buildSources(s)); err != nil {
 		return nil, err
 	}
 	d.engine = delivery.New(delivery.Options{
@@ -132,7 +144,7 @@ func build(c *config, opts Options, log *slog.Logger, level *logLevel) (*Daemon,
 	}
 	schemes = append(schemes, route.New(d.routes))
 	d.events = evid.New(evid.Options{Keeper: d.queue, Transports: schemes, AutoRegister: s.evi.autoRegister})
-	for _, event := range slices.Concat(s.evi.register, delivery.Events(), core.Names(), d.routes.current.Load().Registers()) {
+	for _, event := range slices.Concat(s.evi.register, delivery.Events(), core.Names(), d.sourceEvents(), d.routes.current.Load().Registers()) {
 		if err := d.events.Register(event); err != nil {
 			return nil, errors.Join(err, d.closeQueue())
 		}
@@ -204,10 +216,15 @@ func (d *Daemon) buildMI(s *settings, info mi.Info) error {
 	d.stats.AddProcess(info.Started)
 	d.stats.Add("evi", d.statistics)
 	d.stats.Add("queue", d.queueStatistics)
+	d.sourceStatistics()
 	if !s.loaded["mi_http"] {
 		return nil
 	}
-	table, err := mi.NewTable(slices.Concat(mi.EventCommands(d.events, d.queue), mi.DeadLetterCommands(d.events, d.queue),
+	var pikeCommands []mi.Command
+	if d.sources.pike != nil {
+		pikeCommands = mi.PikeCommands(d.sources.pike)
+	}
+	table, err := mi.NewTable(slices.Concat(pikeCommands, mi.EventCommands(d.events, d.queue), mi.DeadLetterCommands(d.events, d.queue),
 		mi.QueueCommands(d), mi.RouteCommands(d), mi.CoreCommands(info), d.stats.Commands())...)
 	if err != nil {
 		return err
@@ -271,19 +288,24 @@ func (d *Daemon) Start(ctx context.Context) error {
 	d.core.Start()
 	d.restore()
 	d.startRoutes(ctx)
+	if err := d.startReceiving(); err != nil {
+		ended, cancel := context.WithCancel(ctx)
+		cancel()
+		return errors.Join(err, d.Stop(ended))
+	}
+	d.routes.startTimers()
+	return nil
+}
+
+// startReceiving begins to take requests.
+func (d *Daemon) startReceiving() error {
 	if d.http != nil {
 		if err := d.http.Start(); err != nil {
-			d.core.Close()
-			d.events.Close()
-			d.engine.Close()
-			err = errors.Join(err, d.closeQueue())
-			d.logEnd.close()
 			return err
 		}
 		d.notice("MI over HTTP is ready", "url", d.MIURL())
 	}
-	d.routes.startTimers()
-	return nil
+	return d.startSources()
 }
 
 // MIURL is where MI is reached over HTTP, after [Daemon.Start]; empty: nowhere.
@@ -311,6 +333,7 @@ func (d *Daemon) DrainTime() time.Duration {
 // only is lost: its error says what was not delivered, and for each subscriber the log
 // does. It is called once, after a [Daemon.Start] that was no error.
 func (d *Daemon) Stop(ctx context.Context) error {
+	errSources := d.stopSources(ctx)
 	d.routes.stop()
 	d.core.Close()
 	d.events.Close()
@@ -326,7 +349,7 @@ func (d *Daemon) Stop(ctx context.Context) error {
 	d.engine.Close()
 	err := d.closeQueue()
 	stopping.Wait()
-	err = errors.Join(errMI, err, d.reportLost())
+	err = errors.Join(errSources, errMI, err, d.reportLost())
 	d.notice("stopped")
 	d.logEnd.close()
 	return err

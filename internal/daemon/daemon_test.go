@@ -40,8 +40,8 @@ func TestCheck(t *testing.T) {
 		{"mi_http alone", `loadmodule "mi_http.so"`, "", `<config>: module mi_http needs module httpd: add loadmodule "httpd.so"`},
 		{"ignored global", testConfig + "udp_workers=4", "<config>:8:1: udp_workers has no effect: evid is one process", ""},
 		{
-			"module that comes later", testConfig + `loadmodule "pike.so"`, "",
-			"<config>:8:12: module pike is not supported: evid does not have it yet",
+			"module that comes later", testConfig + `loadmodule "mi_fifo.so"`, "",
+			"<config>:8:12: module mi_fifo is not supported: evid does not have it yet",
 		},
 		{
 			"module of a SIP server", testConfig + `loadmodule "usrloc.so"`, "",

@@ -9,6 +9,8 @@ import (
 	"github.com/evid/evid"
 	"github.com/evid/evid/script/core"
 	"github.com/evid/evid/script/program"
+	"github.com/evid/evid/script/sipreq"
+	"github.com/evid/evid/source/pike"
 )
 
 // Library returns all that routes can use when every module is loaded, to be described. What
@@ -24,6 +26,14 @@ func (d *Daemon) library(c *config, schemes []evid.Transport) (program.Library, 
 		events.schemes = append(events.schemes, t.Scheme())
 	}
 	library := core.Library(events, &d.stats)
+	requests := sipreq.Library()
+	library.Functions = append(library.Functions, requests.Functions...)
+	library.Variables = append(append(library.Variables, requests.Variables...), hepVariable())
+	pikes := d.sources.pike
+	if pikes == nil {
+		pikes = pike.New(c.settings.source.pike, pike.Options{}) // for what needs the module
+	}
+	library.Functions = append(library.Functions, pikes.Functions()...)
 	for _, m := range c.settings.modules {
 		if m.functions == nil {
 			continue

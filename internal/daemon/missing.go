@@ -14,15 +14,14 @@ func outsideModules() map[string]string {
 	for name := range strings.FieldsSeq(`
 		event_datagram event_stream event_virtual event_flatstore
 		mi_fifo mi_datagram mi_xmlrpc mi_xmlrpc_ng
-		proto_udp proto_tcp proto_tls proto_hep pike sl statistics ratelimit
-		tm signaling textops sipmsgops`) {
+		statistics ratelimit`) {
 		outside[name] = laterVersion
 	}
 	for name := range strings.FieldsSeq(`
 		acc alias_db auth auth_db avpops b2b_entities b2b_logic call_center clusterer dialog dispatcher
 		domain drouting event_kafka event_rabbitmq event_sqs fraud_detection load_balancer maxfwd
 		mediaproxy nathelper options path permissions presence proto_ws proto_wss qrouting registrar
-		rr rtpengine rtpproxy siptrace siprec tls_mgm topology_hiding uac uac_auth uac_registrant
+		rr rtpengine rtpproxy siptrace siprec topology_hiding uac uac_auth uac_registrant
 		uri userblacklist usrloc db_mysql db_postgres db_sqlite db_text db_http rest_client json`) {
 		outside[name] = sipServer
 	}
@@ -32,19 +31,18 @@ func outsideModules() map[string]string {
 
 // missingGlobals are globals of OpenSIPS that are not here, with the reason.
 func missingGlobals() map[string]string {
-	return map[string]string{"socket": laterVersion, "listen": laterVersion}
+	return map[string]string{"listen": "OpenSIPS has socket in its place since 3.0, and so does evid"}
 }
 
 // missing are functions and variables of OpenSIPS that are not here, with the reason.
 func missing() map[string]string {
 	reasons := make(map[string]string)
 	for name := range strings.FieldsSeq(`
-		sl_send_reply send_reply sl_reply_error append_to_reply is_method has_body is_present_hf
-		pike_check_req update_stat reset_stat rl_check rl_dec_count
-		$rm $ru $rU $rd $fu $fU $fd $tu $tU $td $ci $cs $si $sp $proto $ua $hdr $rb $mb $ml $ct $hep`) {
+		update_stat reset_stat rl_check rl_dec_count`) {
 		reasons[name] = laterVersion
 	}
 	for name := range strings.FieldsSeq(`
+		sl_reply_error hep_set hep_get hep_relay
 		forward send sethost sethostport setuser setport seturi prefix strip strip_tail serialize_branches
 		append_branch force_rport add_local_rport setflag resetflag isflagset setbflag resetbflag isbflagset
 		t_relay t_newtran t_reply t_on_reply t_on_failure t_on_branch t_check_status t_check_trans t_local_replied

@@ -14,6 +14,7 @@ import (
 	"github.com/evid/evid/script/cachedb"
 	scriptcore "github.com/evid/evid/script/core"
 	"github.com/evid/evid/script/program"
+	"github.com/evid/evid/script/sipreq"
 	"github.com/evid/evid/source/core"
 	"github.com/evid/evid/transport/xmlrpc"
 )
@@ -45,6 +46,7 @@ type settings struct {
 	log     logParams
 	script  scriptParams
 	core    core.Params
+	source  sourceParams
 	evi     eviParams
 	queue   queue.Params
 	store   jetstream.Params
@@ -59,6 +61,7 @@ func newSettings() *settings {
 	s := &settings{
 		log:    defaultLogParams(),
 		script: defaultScriptParams(),
+		source: defaultSourceParams(),
 		queue:  queue.DefaultParams(),
 		store:  jetstream.DefaultParams(),
 		httpd:  httpd.DefaultParams(),
@@ -66,6 +69,7 @@ func newSettings() *settings {
 	}
 	eventXMLRPC := xmlrpc.DefaultParams()
 	cachedbLocal := cachedb.DefaultParams()
+	stateless := map[string]string{script.AllParams: "evid answers a request at once, or not at all"}
 	s.modules = []module{
 		{name: "evi", always: true, params: s.evi.modparams()},
 		{name: "queue", always: true, params: slices.Concat(s.queue.Modparams(), s.store.Modparams())},
@@ -83,6 +87,17 @@ func newSettings() *settings {
 			return store.Functions(), nil
 		}},
 		{name: "event_route"}, // of OpenSIPS up to 2.4; later it needs no module
+		{name: "proto_udp"},
+		{name: "proto_tcp", params: s.source.sip.ProtoTCP()},
+		{name: "proto_tls"},
+		{name: "tls_mgm", params: s.source.sip.TLSMgm()},
+		{name: "proto_hep", params: s.source.hep.ProtoHEP()},
+		{name: "pike", params: s.source.pike.Modparams()},
+		{name: sipreq.SL, ignored: stateless},
+		{name: sipreq.Signaling, ignored: stateless},
+		{name: sipreq.Sipmsgops, ignored: stateless},
+		{name: "textops", ignored: stateless},
+		{name: "tm", ignored: stateless},
 	}
 	return s
 }
@@ -92,7 +107,7 @@ func Schema() script.Schema { return newSettings().schema() }
 
 func (s *settings) schema() script.Schema {
 	schema := script.Schema{
-		Globals: slices.Concat(s.log.globals(), s.script.globals(), s.core.Globals()),
+		Globals: slices.Concat(s.log.globals(), s.script.globals(), s.core.Globals(), s.source.globals()),
 		Ignored: ignoredGlobals(), OutsideGlobals: missingGlobals(), Outside: outsideModules(),
 	}
 	for _, m := range s.modules {

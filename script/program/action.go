@@ -31,7 +31,14 @@ func (c *compiler) action(a script.Action) action {
 			c.errorf(a.Pos, "break outside of while, for and switch: expected return or exit")
 		}
 		return func(*Run) flow { return leave }
-	default: // exit, drop
+	case *script.Drop:
+		return func(r *Run) flow {
+			if r.dropped != nil {
+				*r.dropped = true
+			}
+			return theEnd
+		}
+	default: // exit
 		return func(*Run) flow { return theEnd }
 	}
 }

@@ -130,10 +130,23 @@ func (p *Program) RunRequest(ctx context.Context, request Request) error {
 	return err
 }
 
+// RunRequestRoute runs route[name] for a request, before the main route, and says whether it
+// ended with drop.
+func (p *Program) RunRequestRoute(ctx context.Context, name string, request Request) (dropped bool, err error) {
+	to := p.routes[name]
+	if to == nil {
+		return false, fmt.Errorf("the script has no route[%s]", name)
+	}
+	why := cause{request: request, dropped: &dropped}
+	_, err = p.run(ctx, to, why, nil)
+	return dropped, err
+}
+
 // A cause is what a route runs for.
 type cause struct {
 	event   *evid.Event
 	request Request
+	dropped *bool // set if the script ends with drop; nil: nobody asks
 }
 
 func (p *Program) run(ctx context.Context, to *route, why cause, args []value.Value) (result int64, err error) {

@@ -156,17 +156,16 @@ func (t *table) find(p prefix) *node {
 }
 
 // longest returns the node of the longest prefix of an address with low to high bytes, nil
-// if there is none. With a node there are all those above it, so the half in which it is
-// can be told from the middle.
-func (t *table) longest(full prefix, low, high int) *node {
-	var longest *node
-	for low <= high {
-		middle := (low + high + 1) / 2
-		if n := t.find(full.first(middle)); n != nil {
-			longest, low = n, middle+1
-		} else {
-			high = middle - 1
+// if there is none. With a node there are all those above it. They are tried from the shortest
+// on: in a flood from forged addresses the longest one is short, and elsewhere short ones are
+// few and thus quickly read.
+func (t *table) longest(full prefix, low, high int) (longest *node) {
+	for ; low <= high; low++ {
+		n := t.find(full.first(low))
+		if n == nil {
+			break
 		}
+		longest = n
 	}
 	return longest
 }
