@@ -56,6 +56,15 @@ func cpu() time.Duration {
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
+// What a request costs beside reading it and sending the reply.
+func BenchmarkHandle(b *testing.B) {
+	handle := sip.Handling([]byte(request("bob", "bench")))
+	b.ReportAllocs()
+	for b.Loop() {
+		handle()
+	}
+}
+
 func BenchmarkParse(b *testing.B) {
 	data := []byte(request("bob", "bench"))
 	source := netip.MustParseAddrPort("192.0.2.1:5060")

@@ -127,7 +127,6 @@ func (r *Request) parseHeaders() error {
 			if hasVia {
 				continue
 			}
-			hasVia = true
 			if r.via, hasVia = parseVia(text); !hasVia {
 				return bad("expected protocol, host and parameters in Via, got %q", cut(text)) // nobody to answer
 			}

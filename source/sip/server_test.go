@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"runtime"
 	"strings"
@@ -162,6 +163,23 @@ func TestSlowRoutes(t *testing.T) {
 	}
 	write(t, conn, request("bob", "after"))
 	for !strings.Contains(receive(t, conn), "Call-ID: after") { // before it those that were to be dropped, and had not come
+	}
+}
+
+// What the kernel drops is counted as well, where it can be known.
+func TestOverflow(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux counts it for each socket")
+	}
+	unread, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unread.Close()
+	_ = unread.SetReadBuffer(4096)
+	conn := dial(t, sip.UDP, unread.LocalAddr().String())
+	for sip.Overflowed(unread) == 0 {
+		write(t, conn, request("bob", "1"))
 	}
 }
 
