@@ -173,11 +173,21 @@ func (s *Server) Stop(ctx context.Context) error {
 	for _, l := range s.listeners {
 		l.Close()
 	}
-	ended := context.AfterFunc(ctx, s.cancel)
+	ended := make(chan struct{})
+	var cutting sync.WaitGroup
+	cutting.Go(func() {
+		select {
+		case <-ctx.Done():
+			s.cancel()
+		case <-ended:
+		}
+	})
 	s.running.Wait()
-	inTime := ended()
+	close(ended)
+	cutting.Wait()
+	cutShort := s.ctx.Err() != nil
 	s.close()
-	if !inTime {
+	if cutShort {
 		return fmt.Errorf("stop SIP: requests were cut short: %w", context.Cause(ctx))
 	}
 	return nil
