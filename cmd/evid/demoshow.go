@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"strings"
 
 	"github.com/evid/evid"
 	"github.com/evid/evid/internal/miclient"
@@ -19,16 +20,16 @@ type demo struct {
 	arrived  chan receiver.Call
 }
 
-func (d *demo) show(ctx context.Context, url string) error {
+func (d *demo) show(ctx context.Context, url, socket string) error {
 	var err error
 	if d.mi, err = miclient.New(url, ""); err != nil {
 		return err
 	}
 	defer d.mi.Close()
 	d.say("daemon", "management interface at %s", url)
+	d.say("", "SIP at %s, with module pike", socket)
 	d.say("receiver", "XML-RPC server at %s", d.receiver)
-	err = d.event(ctx, "block_ip", "E_PIKE_BLOCKED", evid.String("ip", "192.168.2.11"))
-	if err != nil {
+	if err := d.flood(ctx, strings.TrimPrefix(socket, "udp:")); err != nil {
 		return err
 	}
 	err = d.event(ctx, "log_call", "E_DEMO",
@@ -40,7 +41,7 @@ func (d *demo) show(ctx context.Context, url string) error {
 	if err != nil {
 		return err
 	}
-	d.say("done", "both events arrived as they were raised; 2^40 travels as text, as XML-RPC integers have 32 bits")
+	d.say("done", "one address was blocked; both events arrived; 2^40 travels as text, as XML-RPC integers have 32 bits")
 	return nil
 }
 

@@ -161,6 +161,23 @@ func (d *Daemon) startSources() error {
 	return nil
 }
 
+// Sockets are where SIP and HEP are received, after [Daemon.Start], with the ports that they
+// have got.
+func (d *Daemon) Sockets() []string {
+	var sockets []string
+	if d.sources.sip != nil {
+		for _, socket := range d.sources.sip.Sockets() {
+			sockets = append(sockets, socket.String())
+		}
+	}
+	if d.sources.hep != nil {
+		for _, socket := range d.sources.hep.Sockets() {
+			sockets = append(sockets, socket.String())
+		}
+	}
+	return sockets
+}
+
 // stopSources takes no more messages and waits for the routes that run for those that came.
 func (d *Daemon) stopSources(ctx context.Context) error {
 	var errs []error
@@ -261,6 +278,7 @@ func (d *Daemon) sourceStatistics() {
 				{Name: "pings", Value: s.Pings, Incremental: true},
 				{Name: "malformed", Value: s.Malformed, Incremental: true},
 				{Name: "overload", Value: s.Dropped, Incremental: true},
+				{Name: "overflowed", Value: s.Overflowed, Incremental: true},
 				{Name: "bytes", Value: s.Bytes, Incremental: true},
 				{Name: "connections", Value: s.Connections},
 				{Name: "connections_refused", Value: s.Refused, Incremental: true},
