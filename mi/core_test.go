@@ -59,10 +59,10 @@ func TestStatistics(t *testing.T) {
 	var statistics mi.Statistics
 	raised := uint64(10)
 	statistics.Add("evi", func() []mi.Statistic {
-		return []mi.Statistic{{"raised", raised, true}, {"waiting", 4, false}}
+		return []mi.Statistic{{Name: "raised", Value: raised, Incremental: true}, {Name: "waiting", Value: 4}}
 	})
-	statistics.Add("evi", func() []mi.Statistic { return []mi.Statistic{{"subscribers", 2, false}} })
-	statistics.Add("core", func() []mi.Statistic { return []mi.Statistic{{"fwd", 1 << 63, true}} })
+	statistics.Add("evi", func() []mi.Statistic { return []mi.Statistic{{Name: "subscribers", Value: 2}} })
+	statistics.Add("core", func() []mi.Statistic { return []mi.Statistic{{Name: "fwd", Value: 1 << 63, Incremental: true}} })
 	table, err := mi.NewTable(statistics.Commands()...)
 	if err != nil {
 		t.Fatal(err)
@@ -95,6 +95,40 @@ func TestStatistics(t *testing.T) {
 	expect("get_statistics", `[["evi:"]]`, `{"evi:raised":3,"evi:waiting":4,"evi:subscribers":2}`)
 	expect("reset_statistics", `[["evi:"]]`, `"OK"`)
 	expect("get_statistics", `[["raised"]]`, `{"evi:raised":0}`)
+}
+
+// A statistic that can be below 0, that resets itself, and that can be found without reading
+// all.
+func TestStatisticsOfScripts(t *testing.T) {
+	var statistics mi.Statistics
+	calls := int64(-3)
+	statistics.Add("dynamic", func() []mi.Statistic {
+		return []mi.Statistic{
+			{Name: "calls", Value: uint64(calls), Signed: true, Incremental: true, Reset: func() { calls = 0 }},
+			{Name: "kept", Value: 7, Signed: true, Reset: func() { t.Error("kept was reset") }},
+		}
+	})
+	statistics.AddFinder(func(name string) (uint64, bool) { return 42, name == "found" })
+	table, err := mi.NewTable(statistics.Commands()...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := call(t, table, "get_statistics", `[["all"]]`), `{"dynamic:calls":-3,"dynamic:kept":7}`; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	call(t, table, "reset_statistics", `[["all"]]`)
+	calls--
+	if got, want := call(t, table, "get_statistics", `[["calls", "calls"]]`), `{"dynamic:calls":-1}`; got != want {
+		t.Errorf("after the reset: got %s, want %s", got, want)
+	}
+	for name, want := range map[string]int64{"found": 42, "calls": -1, "dynamic:calls": -1} {
+		if n, known := statistics.Statistic(name); !known || int64(n) != want {
+			t.Errorf("%s: %d, %t, want %d", name, int64(n), known, want)
+		}
+	}
+	if n, known := statistics.Statistic("nope"); known {
+		t.Errorf("nope: %d", n)
+	}
 }
 
 func TestProcessStatistics(t *testing.T) {

@@ -10,7 +10,17 @@ import (
 type Statistic struct {
 	Name        string // without its group
 	Value       uint64
-	Incremental bool // it only grows, and can be reset
+	Signed      bool   // Value is an int64
+	Incremental bool   // it can be reset; mostly it only grows
+	Reset       func() // resets it; nil: from then on what Value was is subtracted
+}
+
+// number is the value as replies have it, less what was counted up to the last reset.
+func (s Statistic) number(base uint64) any {
+	if s.Signed {
+		return int64(s.Value - base)
+	}
+	return s.Value - base
 }
 
 // Statistics are the groups of statistics that get_statistics, list_statistics
@@ -19,6 +29,7 @@ type Statistic struct {
 type Statistics struct {
 	mu     sync.Mutex
 	groups []statisticsGroup
+	find   []func(name string) (n uint64, known bool)
 	bases  map[string]uint64 // by full name: what was counted up to the last reset
 }
 
@@ -29,11 +40,20 @@ type statisticsGroup struct {
 
 // Add adds statistics to a group. Each request calls read at most once, so what
 // it returns together is seen together: numbers that add up do so for whoever
-// asks. It is never called by two requests at once, and must not use s.
+// asks. It is never called by two requests at once, and must not use s, nor must
+// Reset of what it returns.
 func (s *Statistics) Add(group string, read func() []Statistic) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.groups = append(s.groups, statisticsGroup{group, read})
+}
+
+// AddFinder adds a short cut to groups in which there may be many statistics, for
+// [Statistics.Statistic]: it asks find first. That must not use s.
+func (s *Statistics) AddFinder(find func(name string) (n uint64, known bool)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.find = append(s.find, find)
 }
 
 // Statistic returns the value of one statistic, "raised" or "evi:raised", and whether there
@@ -41,6 +61,11 @@ func (s *Statistics) Add(group string, read func() []Statistic) {
 func (s *Statistics) Statistic(name string) (n uint64, known bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	for _, find := range s.find {
+		if n, known = find(name); known {
+			return n, true
+		}
+	}
 	for _, group := range s.groups {
 		if prefix, _, named := strings.Cut(name, ":"); named && prefix != group.name {
 			continue
@@ -88,7 +113,7 @@ func (s *Statistics) get(_ context.Context, a Args) (any, error) {
 	defer s.mu.Unlock()
 	reply := members{}
 	for _, stat := range s.selectLocked(names) {
-		reply = append(reply, member{stat.Name, stat.Value - s.bases[stat.Name]})
+		reply = append(reply, member{stat.Name, stat.number(s.bases[stat.Name])})
 	}
 	return reply, nil
 }
@@ -130,7 +155,11 @@ func (s *Statistics) reset(_ context.Context, a Args) (any, error) {
 		s.bases = make(map[string]uint64)
 	}
 	for _, stat := range selected {
-		if stat.Incremental {
+		switch {
+		case !stat.Incremental:
+		case stat.Reset != nil:
+			stat.Reset()
+		default:
 			s.bases[stat.Name] = stat.Value
 		}
 	}
@@ -141,15 +170,23 @@ func (s *Statistics) reset(_ context.Context, a Args) (any, error) {
 // in the order of the names and each once. Unknown names are left out.
 func (s *Statistics) selectLocked(names []string) []Statistic {
 	all := s.readLocked()
+	meant := make(map[string][]int) // by what a request can call them: places in all
+	for i, stat := range all {
+		group, single, _ := strings.Cut(stat.Name, ":")
+		for _, name := range [...]string{"all", group + ":", single, stat.Name} {
+			meant[name] = append(meant[name], i)
+		}
+	}
 	var selected []Statistic
-	taken := make(map[string]bool)
+	taken := make([]bool, len(all))
 	for _, name := range names {
-		for _, stat := range all {
-			if !taken[stat.Name] && matches(stat.Name, name) {
-				taken[stat.Name] = true
-				selected = append(selected, stat)
+		for _, i := range meant[name] {
+			if !taken[i] {
+				taken[i] = true
+				selected = append(selected, all[i])
 			}
 		}
+		delete(meant, name) // the second time it selects nothing more
 	}
 	return selected
 }
@@ -164,12 +201,6 @@ func (s *Statistics) readLocked() []Statistic {
 		}
 	}
 	return all
-}
-
-// matches reports whether the statistic with this full name is meant by name.
-func matches(full, name string) bool {
-	group, single, _ := strings.Cut(full, ":")
-	return name == "all" || name == group+":" || name == single || name == full
 }
 
 // members is an object whose members keep their order.
