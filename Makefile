@@ -19,7 +19,7 @@ demo: build
 # Everything that must be right: what the tests need is installed first.
 test: deps vet lint
 	go test -race -count=1 ./...
-	go test -count=1 -run 'Alloc|Memory' ./queue ./delivery ./transport/xmlrpc ./transport/route ./xmlrpc ./internal/tcp ./script/cachedb ./script/program ./source/sip ./source/hep ./source/pike ./bench # the race detector allocates itself
+	go test -count=1 -run 'Alloc|Memory' ./queue ./delivery ./transport/xmlrpc ./transport/route ./xmlrpc ./internal/tcp ./script/cachedb ./script/program ./script/ratelimit ./source/sip ./source/hep ./source/pike ./bench # the race detector allocates itself
 
 # evid is killed a hundred times while others raise and subscribe; ten times in test.
 test-crash:
