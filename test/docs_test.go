@@ -110,7 +110,7 @@ var commandHeading = regexp.MustCompile("(?m)^### (`(\\S+)`, `(\\S+)`)$")
 
 func TestDocsCommands(t *testing.T) {
 	doc := readDoc(t, "mi.md")
-	d := daemontest.Start(t, "")
+	d := daemontest.Start(t, `loadmodule "ratelimit.so"`)
 	var documented []string
 	for _, heading := range commandHeading.FindAllStringSubmatch(doc, -1) {
 		documented = append(documented, heading[2:]...)

@@ -27,15 +27,17 @@ var imports = map[string][]string{
 	"script/program": {
 		"", "internal/spell", "script", "script/posix", "script/transform", "script/value",
 	},
-	"script/core":      {"", "internal/loglevel", "script/program", "script/value"},
-	"script/cachedb":   {"modparam", "script/program", "script/value"},
-	"script/posix":     {},
-	"script/transform": {"script/posix", "script/value"},
-	"source/core":      {"", "internal/loglevel", "modparam"},
-	"script/sipreq":    {"script/program", "script/value", "source/sip"},
-	"source/sip":       {"modparam"},
-	"mi":               {"", "internal/spell"},
-	"mi/httpd":         {"mi", "modparam"},
+	"script/core":       {"", "internal/loglevel", "script/program", "script/value"},
+	"script/cachedb":    {"modparam", "script/program", "script/value"},
+	"script/statistics": {"mi", "modparam", "script/program"},
+	"script/ratelimit":  {"mi", "modparam", "script/posix", "script/program", "script/value"},
+	"script/posix":      {},
+	"script/transform":  {"script/posix", "script/value"},
+	"source/core":       {"", "internal/loglevel", "modparam"},
+	"script/sipreq":     {"script/program", "script/value", "source/sip"},
+	"source/sip":        {"modparam"},
+	"mi":                {"", "internal/spell"},
+	"mi/httpd":          {"mi", "modparam"},
 
 	"source/hep":         {"modparam", "script/value"},
 	"source/hep/heptest": {},
@@ -48,8 +50,9 @@ var imports = map[string][]string{
 	"mi/internal/mitest": {""},
 	"internal/daemon": {
 		"", "delivery", "internal/loglevel", "mi", "mi/httpd", "modparam", "queue", "queue/jetstream",
-		"script", "script/cachedb", "script/core", "script/program", "script/sipreq", "script/value",
-		"source/core", "source/hep", "source/pike", "source/sip", "transport/route", "transport/xmlrpc",
+		"script", "script/cachedb", "script/core", "script/program", "script/ratelimit", "script/sipreq",
+		"script/statistics", "script/value", "source/core", "source/hep", "source/pike", "source/sip",
+		"transport/route", "transport/xmlrpc",
 	},
 	"internal/daemon/daemontest": {"", "internal/daemon", "internal/miclient"},
 	"bench":                      {"", "delivery", "queue", "queue/jetstream", "transport/xmlrpc", "xmlrpc"},
@@ -61,7 +64,8 @@ var imports = map[string][]string{
 // standardOnly are the packages that need nothing but the standard library.
 var standardOnly = []string{
 	"", "modparam", "xmlrpc", "queue", "delivery", "transport/xmlrpc", "transport/route",
-	"script", "script/cachedb", "script/posix", "script/program", "script/transform", "script/value", "source/core", "source/pike", "mi", "mi/httpd",
+	"script", "script/cachedb", "script/posix", "script/program", "script/ratelimit", "script/statistics",
+	"script/transform", "script/value", "source/core", "source/pike", "mi", "mi/httpd",
 }
 
 func TestImports(t *testing.T) {

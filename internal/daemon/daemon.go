@@ -49,6 +49,7 @@ type Daemon struct {
 	dormant    map[dormantKey]string
 	engine     *delivery.Engine
 	transports []transportSet
+	parts      []moduleParts // of the modules that are loaded
 	http       *httpd.Server // nil: module mi_http is not loaded
 	stats      mi.Statistics
 	core       *core.Source // of events about evid itself
@@ -217,21 +218,30 @@ func (d *Daemon) buildMI(s *settings, info mi.Info) error {
 	d.stats.Add("evi", d.statistics)
 	d.stats.Add("queue", d.queueStatistics)
 	d.sourceStatistics()
+	var commands []mi.Command
+	for _, parts := range d.parts {
+		if parts.statistics != nil {
+			parts.statistics(&d.stats)
+		}
+		commands = append(commands, parts.commands...)
+	}
+	if d.sources.pike != nil {
+		commands = append(commands, mi.PikeCommands(d.sources.pike)...)
+	}
 	if !s.loaded["mi_http"] {
 		return nil
 	}
-	var pikeCommands []mi.Command
-	if d.sources.pike != nil {
-		pikeCommands = mi.PikeCommands(d.sources.pike)
-	}
-	table, err := mi.NewTable(slices.Concat(pikeCommands, mi.EventCommands(d.events, d.queue), mi.DeadLetterCommands(d.events, d.queue),
-		mi.QueueCommands(d), mi.RouteCommands(d), mi.CoreCommands(info), d.stats.Commands())...)
+	table, err := mi.NewTable(slices.Concat(mi.EventCommands(d.events, d.queue), mi.DeadLetterCommands(d.events, d.queue),
+		mi.QueueCommands(d), mi.RouteCommands(d), mi.CoreCommands(info), d.stats.Commands(), commands)...)
 	if err != nil {
 		return err
 	}
 	d.http, err = httpd.New(s.httpd, table, d.log)
 	return err
 }
+
+// ownGroups are the groups of statistics that evid has without a module.
+func ownGroups() []string { return []string{"core", "shmem", "evi", "queue"} }
 
 // statistics is the group evi. Accepted counts an event once for each subscriber;
 // it is the sum of delivered, dead, dropped, abandoned and waiting.

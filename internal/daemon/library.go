@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -19,7 +20,8 @@ func Library() (program.Library, error) {
 	return new(Daemon).library(&config{settings: newSettings()}, nil)
 }
 
-// library returns what the routes of the script can use.
+// library builds the parts of the modules, and returns what the routes of the script can
+// use.
 func (d *Daemon) library(c *config, schemes []evid.Transport) (program.Library, error) {
 	events := &scriptEvents{d: d, sockets: evid.New(evid.Options{Transports: schemes}), lenient: len(c.wrong) > 0}
 	for _, t := range schemes {
@@ -35,14 +37,18 @@ func (d *Daemon) library(c *config, schemes []evid.Transport) (program.Library, 
 	}
 	library.Functions = append(library.Functions, pikes.Functions()...)
 	for _, m := range c.settings.modules {
-		if m.functions == nil {
+		if m.parts == nil {
 			continue
 		}
-		functions, err := m.functions()
+		parts, err := m.parts()
 		if err != nil {
-			return program.Library{}, err
+			return program.Library{}, fmt.Errorf("module %s: %w", m.name, err)
 		}
-		library.Functions = append(library.Functions, functions...)
+		library.Functions = append(library.Functions, parts.functions...)
+		library.Variables = append(library.Variables, parts.variables...)
+		if c.settings.loaded[m.name] {
+			d.parts = append(d.parts, parts)
+		}
 	}
 	library.Missing = missing()
 	return library, nil

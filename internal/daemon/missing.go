@@ -13,8 +13,7 @@ func outsideModules() map[string]string {
 	outside := make(map[string]string)
 	for name := range strings.FieldsSeq(`
 		event_datagram event_stream event_virtual event_flatstore
-		mi_fifo mi_datagram mi_xmlrpc mi_xmlrpc_ng
-		statistics ratelimit`) {
+		mi_fifo mi_datagram mi_xmlrpc mi_xmlrpc_ng`) {
 		outside[name] = laterVersion
 	}
 	for name := range strings.FieldsSeq(`
@@ -38,10 +37,6 @@ func missingGlobals() map[string]string {
 func missing() map[string]string {
 	reasons := make(map[string]string)
 	for name := range strings.FieldsSeq(`
-		update_stat reset_stat rl_check rl_dec_count`) {
-		reasons[name] = laterVersion
-	}
-	for name := range strings.FieldsSeq(`
 		sl_reply_error hep_set hep_get hep_relay
 		forward send sethost sethostport setuser setport seturi prefix strip strip_tail serialize_branches
 		append_branch force_rport add_local_rport setflag resetflag isflagset setbflag resetbflag isbflagset
@@ -56,5 +51,8 @@ func missing() map[string]string {
 		reasons[name] = sipServer
 	}
 	reasons["$shv"] = "evid is one process: cache_store, cache_fetch and cache_add of module cachedb_local remember from run to run"
+	for name := range strings.FieldsSeq("stat_iter_init stat_iter_next update_stat_series") {
+		reasons[name] = "of module statistics evid has update_stat, reset_stat and $stat(name)"
+	}
 	return reasons
 }

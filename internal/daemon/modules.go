@@ -1,11 +1,11 @@
 package daemon
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/evid/evid"
+	"github.com/evid/evid/mi"
 	"github.com/evid/evid/mi/httpd"
 	"github.com/evid/evid/modparam"
 	"github.com/evid/evid/queue"
@@ -14,7 +14,9 @@ import (
 	"github.com/evid/evid/script/cachedb"
 	scriptcore "github.com/evid/evid/script/core"
 	"github.com/evid/evid/script/program"
+	"github.com/evid/evid/script/ratelimit"
 	"github.com/evid/evid/script/sipreq"
+	"github.com/evid/evid/script/statistics"
 	"github.com/evid/evid/source/core"
 	"github.com/evid/evid/transport/xmlrpc"
 )
@@ -31,8 +33,16 @@ type module struct {
 
 	// transports builds the transports that the module brings; nil: none.
 	transports func() (transportSet, error)
-	// functions builds those that the module has for scripts; nil: none.
-	functions func() ([]program.Function, error)
+	// parts builds what the module has for scripts and MI; nil: nothing.
+	parts func() (moduleParts, error)
+}
+
+// moduleParts are what a module has for scripts and for MI. What it does not have is nil.
+type moduleParts struct {
+	functions  []program.Function
+	variables  []program.Variable
+	commands   []mi.Command
+	statistics func(to *mi.Statistics) // adds its groups
 }
 
 // A transportSet is what a transport module has built.
@@ -70,6 +80,8 @@ func newSettings() *settings {
 	eventXMLRPC := xmlrpc.DefaultParams()
 	cachedbLocal := cachedb.DefaultParams()
 	stateless := map[string]string{script.AllParams: "evid answers a request at once, or not at all"}
+	var scriptStatistics statistics.Params
+	rateLimit := ratelimit.DefaultParams()
 	s.modules = []module{
 		{name: "evi", always: true, params: s.evi.modparams()},
 		{name: "queue", always: true, params: slices.Concat(s.queue.Modparams(), s.store.Modparams())},
@@ -79,12 +91,26 @@ func newSettings() *settings {
 		{name: "httpd", params: s.httpd.HTTPD()},
 		{name: "mi_http", params: s.httpd.MIHTTP()},
 		{name: scriptcore.Cfgutils},
-		{name: "cachedb_local", params: cachedbLocal.Modparams(), ignored: cachedb.Ignored(), functions: func() ([]program.Function, error) {
+		{name: "cachedb_local", params: cachedbLocal.Modparams(), ignored: cachedb.Ignored(), parts: func() (moduleParts, error) {
 			store, err := cachedb.New(cachedbLocal)
 			if err != nil {
-				return nil, fmt.Errorf("module cachedb_local: %w", err)
+				return moduleParts{}, err
 			}
-			return store.Functions(), nil
+			return moduleParts{functions: store.Functions()}, nil
+		}},
+		{name: "statistics", params: scriptStatistics.Modparams(), parts: func() (moduleParts, error) {
+			store, err := statistics.New(scriptStatistics, ownGroups()...)
+			if err != nil {
+				return moduleParts{}, err
+			}
+			return moduleParts{functions: store.Functions(), statistics: store.AddTo}, nil
+		}},
+		{name: "ratelimit", params: rateLimit.Modparams(), ignored: ratelimit.Ignored(), parts: func() (moduleParts, error) {
+			l, err := ratelimit.New(rateLimit)
+			if err != nil {
+				return moduleParts{}, err
+			}
+			return moduleParts{functions: l.Functions(), variables: l.Variables(), commands: l.Commands()}, nil
 		}},
 		{name: "event_route"}, // of OpenSIPS up to 2.4; later it needs no module
 		{name: "proto_udp"},
