@@ -96,7 +96,7 @@ func TestDocsParameters(t *testing.T) {
 }
 
 func TestDocsConfigurations(t *testing.T) {
-	for _, doc := range []string{"configuration.md", "queue.md", "script.md"} {
+	for _, doc := range []string{"configuration.md", "queue.md", "script.md", "sip.md"} {
 		for i, config := range codeBlocks(t, readDoc(t, doc), "cfg") {
 			report := daemon.Check(daemon.Options{Config: config, Stderr: io.Discard})
 			if report.Err != nil || report.Warnings != nil {
@@ -110,7 +110,8 @@ var commandHeading = regexp.MustCompile("(?m)^### (`(\\S+)`, `(\\S+)`)$")
 
 func TestDocsCommands(t *testing.T) {
 	doc := readDoc(t, "mi.md")
-	d := daemontest.Start(t, `loadmodule "ratelimit.so"`)
+	d := daemontest.Start(t, `loadmodule "ratelimit.so"
+loadmodule "pike.so"`)
 	var documented []string
 	for _, heading := range commandHeading.FindAllStringSubmatch(doc, -1) {
 		documented = append(documented, heading[2:]...)
@@ -151,14 +152,20 @@ var statisticRow = regexp.MustCompile("(?m)^\\| `(\\S+)` \\| (\\S+) \\|")
 
 func TestDocsStatistics(t *testing.T) {
 	documented := make(map[string]string)
-	for _, group := range []string{"evi", "queue"} {
+	for _, group := range []string{"evi", "queue", "sip", "hep", "pike"} {
 		for _, row := range statisticRow.FindAllStringSubmatch(section(t, readDoc(t, "mi.md"), "### Group "+group), -1) {
 			documented[group+":"+row[1]] = row[2]
 		}
 	}
-	d := daemontest.Start(t, "")
+	d := daemontest.Start(t, `
+socket=udp:127.0.0.1:0
+socket=hep_udp:127.0.0.1:0
+loadmodule "proto_udp.so"
+loadmodule "proto_hep.so"
+loadmodule "pike.so"
+route { exit; }`)
 	var known map[string]string
-	if err := json.Unmarshal(d.Call("list_statistics", []any{[]string{"evi:", "queue:"}}), &known); err != nil {
+	if err := json.Unmarshal(d.Call("list_statistics", []any{[]string{"evi:", "queue:", "sip:", "hep:", "pike:"}}), &known); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(known, documented); diff != "" {
@@ -174,6 +181,7 @@ var (
 // The requests of mi.md are answered as it says, in their order.
 func TestDocsExchanges(t *testing.T) {
 	d := daemontest.Start(t, `modparam("evi", "register", "E_PIKE_BLOCKED")
+loadmodule "pike.so"
 route[greet] { xlog("L_INFO", "Hello $param(1)"); }`)
 	r := receiver.New(receiver.Options{Addr: "127.0.0.1:0"})
 	if err := r.Start(); err != nil {
