@@ -131,6 +131,31 @@ func TestDocsVariables(t *testing.T) {
 	}
 }
 
+var chunkNames = regexp.MustCompile("`(\\w+)`")
+
+// The names of $hep are those that its error lists.
+func TestDocsChunks(t *testing.T) {
+	var documented []string
+	for line := range strings.Lines(section(t, readDoc(t, "script.md"), "### Captured requests")) {
+		if columns := strings.Split(line, "|"); len(columns) == 5 {
+			for _, name := range chunkNames.FindAllStringSubmatch(columns[2], -1) {
+				documented = append(documented, name[1])
+			}
+		}
+	}
+	_, err := compileScript(t, `route { xlog("$hep(unknown)"); }`, nil)
+	if err == nil {
+		t.Fatal("$hep(unknown) can be read")
+	}
+	_, list, _ := strings.Cut(err.Error(), "the names are ")
+	known := strings.Split(list, ", ")
+	slices.Sort(known)
+	slices.Sort(documented)
+	if diff := cmp.Diff(known, documented); diff != "" {
+		t.Errorf("chunks (-code +docs):\n%s", diff)
+	}
+}
+
 // prints runs actions and returns the first line that they log as information, or "no value".
 func prints(t *testing.T, actions string) string {
 	t.Helper()
