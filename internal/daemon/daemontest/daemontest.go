@@ -87,6 +87,19 @@ func start(t testing.TB, opts daemon.Options) *Daemon {
 // Stop stops the daemon before the end of the test.
 func (d *Daemon) Stop() { d.stop() }
 
+// Socket returns the address of the only socket of a kind at which SIP or HEP is received:
+// udp, tcp, hep_udp or hep_tcp.
+func (d *Daemon) Socket(kind string) string {
+	d.t.Helper()
+	for _, socket := range d.daemon.Sockets() {
+		if addr, ok := strings.CutPrefix(socket, kind+":"); ok {
+			return addr
+		}
+	}
+	d.t.Fatalf("no socket %s among %v", kind, d.daemon.Sockets())
+	return ""
+}
+
 // RunRoute runs a route of the script, which must not fail.
 func (d *Daemon) RunRoute(name string, args ...string) {
 	d.t.Helper()
@@ -149,13 +162,19 @@ func (d *Daemon) Raise(event string, params ...evid.Param) {
 // Statistics returns the group evi, without the group's name.
 func (d *Daemon) Statistics() map[string]uint64 {
 	d.t.Helper()
+	return d.Group("evi")
+}
+
+// Group returns a group of statistics, without the group's name.
+func (d *Daemon) Group(group string) map[string]uint64 {
+	d.t.Helper()
 	var named map[string]uint64
-	if err := json.Unmarshal(d.Call("get_statistics", []any{[]string{"evi:"}}), &named); err != nil {
+	if err := json.Unmarshal(d.Call("get_statistics", []any{[]string{group + ":"}}), &named); err != nil {
 		d.t.Fatalf("read statistics: %v", err)
 	}
 	statistics := make(map[string]uint64, len(named))
 	for name, value := range named {
-		statistics[name[len("evi:"):]] = value
+		statistics[name[len(group)+1:]] = value
 	}
 	return statistics
 }
