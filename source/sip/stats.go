@@ -9,7 +9,7 @@ type Stats struct {
 	Replies    uint64 // received; they are not looked at
 	Replied    uint64 // replies sent, those to malformed requests among them
 	Pings      uint64 // keep-alive pings
-	Malformed  uint64 // messages that are none of SIP
+	Malformed  uint64 // messages that are none of SIP, or end too early
 	Dropped    uint64 // datagrams that came while as many requests as may were being handled
 	Overflowed uint64 // datagrams that the kernel dropped as too many waited to be read; known on Linux, until Stop
 	Bytes      uint64 // received

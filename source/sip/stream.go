@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -153,8 +154,11 @@ func (c *stream) next() error {
 			scanned = c.have
 		}
 		if err := c.read(end); err != nil {
-			if errors.Is(err, os.ErrDeadlineExceeded) {
+			switch {
+			case errors.Is(err, os.ErrDeadlineExceeded):
 				err = errSlow
+			case errors.Is(err, io.EOF): // the peer has cut it off
+				s.counts.malformed.Add(1)
 			}
 			return err
 		}

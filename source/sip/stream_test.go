@@ -115,6 +115,24 @@ func TestBadFraming(t *testing.T) {
 	}
 }
 
+// A message that ends with its connection, too early, is counted. A connection that ends
+// between messages has done nothing wrong.
+func TestCutOff(t *testing.T) {
+	opts := options(sip.TCP)
+	closed := make(chan sip.Disconnect, 1)
+	opts.Disconnected = func(d sip.Disconnect) { closed <- d }
+	server, addr := start(t, opts)
+	for i, sent := range []string{"OPTIONS", strings.Replace(request("bob", "1"), "Length: 0", "Length: 1", 1), request("bob", "1"), ""} {
+		conn := dial(t, sip.TCP, addr)
+		write(t, conn, sent)
+		_ = conn.(*net.TCPConn).CloseWrite()
+		<-closed
+		if n, want := server.Stats().Malformed, uint64(min(i+1, 2)); n != want {
+			t.Errorf("after %q: %d malformed messages, want %d", sent, n, want)
+		}
+	}
+}
+
 // A malformed message whose end is known ends nothing.
 func TestMalformedOverTCP(t *testing.T) {
 	_, addr := start(t, options(sip.TCP))
