@@ -49,7 +49,7 @@ func (s *hepSender) send(packet []byte) {
 // wait waits until the daemon has taken all packets.
 func (s *hepSender) wait() {
 	s.t.Helper()
-	untilGroup(s.t, s.d, "hep", func(st map[string]uint64) bool { return st["packets"] == s.sent })
+	untilGroup(s.t, s.d, "hep", func(st map[string]uint64) bool { return st["sip"]+st["other"]+st["malformed"] == s.sent })
 }
 
 // Whoever floods is blocked, once, and before the flood is over; 10,000 other addresses,
