@@ -124,8 +124,11 @@ func build(c *config, opts Options, log *slog.Logger, level *logLevel) (*Daemon,
 	d.compiling = program.Options{
 		Library: library, Loaded: slices.Sorted(maps.Keys(s.loaded)), Log: log, MaxWhileLoops: s.script.maxWhileLoops,
 	}
+	if d.sources.checkRoute != "" {
+		d.compiling.Called = []string{d.sources.checkRoute}
+	}
 	d.routes.current.Store(c.compile(d.compiling))
-	d.checkRoutes(c)
+	d.checkRoutes(c, d.routes.current.Load())
 	if err := cmp.Or(c.err(), errTransports, d.buildSources(s)); err != nil {
 		return nil, err
 	}

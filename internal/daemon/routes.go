@@ -212,6 +212,7 @@ func (d *Daemon) reloadLocked() error {
 		}
 	}
 	to := c.compile(d.compiling)
+	d.checkRoutes(c, to)
 	if err := c.err(); err != nil {
 		return err
 	}

@@ -80,9 +80,8 @@ func (c *config) checkSources() {
 }
 
 // checkRoutes says what the script does not have and something else needs, or would need.
-func (d *Daemon) checkRoutes(c *config) {
+func (d *Daemon) checkRoutes(c *config, p *program.Program) {
 	whole := script.Pos{File: c.name}
-	p := d.routes.current.Load()
 	if name := d.sources.checkRoute; name != "" && !p.HasRoute(name) {
 		c.wrong = append(c.wrong, script.Error{Pos: whole, Msg: fmt.Sprintf("check_route of module pike: the script has no route[%s]", name)})
 	}
@@ -196,7 +195,7 @@ func (d *Daemon) stopSources(ctx context.Context) error {
 // request runs the main route for a request, unless pike keeps it from that.
 func (d *Daemon) request(ctx context.Context, r program.Request) {
 	p := d.routes.current.Load()
-	if !d.sources.pass(ctx, p, r, d.routeFailed) {
+	if !d.pass(ctx, p, r) {
 		d.sources.passed.Add(1)
 		return
 	}
@@ -205,22 +204,29 @@ func (d *Daemon) request(ctx context.Context, r program.Request) {
 	}
 	began := time.Now()
 	if err := p.RunRequest(ctx, r); err != nil {
-		d.routeFailed(err)
+		d.routeFailed(ctx, err)
 	}
 	d.core.Took("route", time.Since(began), r.Source().String())
 }
 
-func (d *Daemon) routeFailed(err error) { d.log.Error("route failed", "err", err) }
+// routeFailed logs why a route failed. When evid stops, the routes of all requests may be cut
+// short, which is said once.
+func (d *Daemon) routeFailed(ctx context.Context, err error) {
+	if ctx.Err() == nil {
+		d.log.Error("route failed", "err", err)
+	}
+}
 
 // pass says whether a packet goes on to the main route: in automatic mode pike has to let
 // it, but for one that its route has dropped, which is trusted.
-func (s *sources) pass(ctx context.Context, p *program.Program, r program.Request, failed func(error)) bool {
+func (d *Daemon) pass(ctx context.Context, p *program.Program, r program.Request) bool {
+	s := &d.sources
 	if s.pike == nil || s.checkRoute == "" {
 		return true
 	}
 	dropped, err := p.RunRequestRoute(ctx, s.checkRoute, r)
 	if err != nil {
-		failed(err)
+		d.routeFailed(ctx, err)
 	}
 	return dropped || s.pike.Check(r.Source().Addr()) == pike.Pass
 }

@@ -19,6 +19,7 @@ import (
 type Options struct {
 	Library Library
 	Loaded  []string     // the modules whose functions and variables can be used
+	Called  []string     // routes that are run by somebody else, though the script does not call them
 	Log     *slog.Logger // for what goes wrong in the script, and for its functions
 	// MaxWhileLoops is how often the body of one while can be run; all loops of one run
 	// and its calls of routes are together at most a thousand times as many.
@@ -41,6 +42,9 @@ func Compile(file *script.File, opts Options) (p *Program, warnings, errs script
 		vars:    make(map[string]int),
 		avps:    make(map[string]int),
 		called:  make(map[string]bool),
+	}
+	for _, name := range opts.Called {
+		c.called[name] = true
 	}
 	var routes []*script.Route
 	for _, stmt := range file.Stmts {
