@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/evid/evid/internal/daemon"
 	"github.com/evid/evid/internal/daemon/daemontest"
 	"github.com/evid/evid/internal/receiver"
 )
@@ -243,4 +244,33 @@ route {
 	if err := json.Unmarshal(d.Call("pike_list", nil), &list); err != nil || fmt.Sprint(list.IPs) != "["+flooder+"]" {
 		t.Errorf("pike_list: %v, %v", list.IPs, err)
 	}
+}
+
+// The route of pike has to be there, also after a reload, and needs no caller.
+func TestPikeCheckRouteMissing(t *testing.T) {
+	const missing = "check_route of module pike: the script has no route[pike]"
+	config := filepath.Join(t.TempDir(), "evid.cfg")
+	write := func(routes string) {
+		t.Helper()
+		text := daemontest.Config + daemontest.Dir(t.TempDir()) + pikeConfig + `modparam("pike", "check_route", "pike")` + routes
+		if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const main, pike = ` route { sl_send_reply(200, "OK"); }`, ` route[pike] { xlog("L_WARN", "checked\n"); }`
+	write(main)
+	if report := daemon.Check(daemon.Options{ConfigFile: config}); !strings.Contains(fmt.Sprint(report.Err), missing) {
+		t.Errorf("without it: %v, want %s", report.Err, missing)
+	}
+	write(main + pike)
+	if report := daemon.Check(daemon.Options{ConfigFile: config}); report.Err != nil || len(report.Warnings) > 0 {
+		t.Errorf("with it: %v, warnings %v", report.Err, report.Warnings)
+	}
+	d := daemontest.StartFile(t, config)
+	write(main)
+	if refusal := d.Refused("reload_routes", nil); refusal.Code != 500 || !strings.Contains(refusal.Error(), missing) {
+		t.Errorf("reload_routes is refused with %v, want %s", refusal, missing)
+	}
+	ask(t, dial(t, "udp", d.Socket("udp")), options("bob", "1", ""), 200)
+	d.Logged("msg=checked")
 }
