@@ -150,7 +150,7 @@ func TestREADMEConfiguration(t *testing.T) {
 	}
 }
 
-// make demo shows two events that arrived as they were raised.
+// make demo shows a flood that is noticed, and two events that arrived as they were raised.
 func TestMakeDemo(t *testing.T) {
 	demo := exec.CommandContext(t.Context(), "make", "--no-print-directory", "demo")
 	demo.Dir = ".."
@@ -159,7 +159,7 @@ func TestMakeDemo(t *testing.T) {
 		t.Fatalf("make demo: %v\n%s", err, output)
 	}
 	for _, line := range []string{
-		`arrived    block_ip E_PIKE_BLOCKED ip="192.168.2.11"`,
+		`arrived    block_ip E_PIKE_BLOCKED ip="127.0.0.66"`,
 		`raised     E_DEMO contact="<sip:bob@10.0.0.1>;tag=a&b" body="v=0\r\ns=-\r\n" caller="Zoë, 東京" code=-5 octets=1099511627776`,
 		`arrived    log_call E_DEMO contact="<sip:bob@10.0.0.1>;tag=a&b" body="v=0\r\ns=-\r\n" caller="Zoë, 東京" code=-5 octets="1099511627776"`,
 	} {

@@ -79,7 +79,7 @@ func (cmd *runCmd) Run(con *console) error {
 func startError(err error) error {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return &failure{err, `stop what listens there, or choose another port: modparam("httpd", "port", 8889)`, exitFailed}
+		return &failure{err, `stop what listens there, or choose another port: that of MI with modparam("httpd", "port", 8889), that of SIP with socket=`, exitFailed}
 	case errors.Is(err, jetstream.ErrInUse):
 		return &failure{
 			err, `stop that one, or give this one a queue of its own: modparam("queue", "dir", "/another/directory")`, exitFailed,

@@ -117,7 +117,7 @@ func newSettings() *settings {
 		{name: "proto_tcp", params: s.source.sip.ProtoTCP()},
 		{name: "proto_tls"},
 		{name: "tls_mgm", params: s.source.sip.TLSMgm()},
-		{name: "proto_hep", params: s.source.hep.ProtoHEP()},
+		{name: "proto_hep", params: s.source.hep.ProtoHEP(), ignored: sendsHEP()},
 		{name: "pike", params: s.source.pike.Modparams()},
 		{name: sipreq.SL, ignored: stateless},
 		{name: sipreq.Signaling, ignored: stateless},
@@ -126,6 +126,16 @@ func newSettings() *settings {
 		{name: "tm", ignored: stateless},
 	}
 	return s
+}
+
+// sendsHEP are the parameters of OpenSIPS' proto_hep about what it sends.
+func sendsHEP() map[string]string {
+	const reason = "evid receives HEP and sends none"
+	return map[string]string{
+		"hep_id": reason, "hep_capture_id": reason, "hep_async": reason, "hep_send_timeout": reason,
+		"hep_async_max_postponed_chunks": reason, "hep_async_local_connect_timeout": reason,
+		"hep_async_local_write_timeout": reason, "hep_retry_cooldown": reason, "homer5_on": reason, "homer5_delim": reason,
+	}
 }
 
 // Schema returns what a configuration can speak of. All values are the defaults.

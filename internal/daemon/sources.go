@@ -59,6 +59,9 @@ func (p *sourceParams) socketModule(text string) (string, error) {
 		_, err := hep.ParseSocket(text, uint16(p.hep.Port))
 		return "proto_hep", err
 	}
+	if scheme, _, _ := strings.Cut(text, ":"); scheme != sip.UDP && scheme != sip.TCP && scheme != sip.TLS {
+		return "", fmt.Errorf("socket %q: expected udp:IP:PORT, tcp:IP:PORT, tls:IP:PORT, hep_udp:IP:PORT or hep_tcp:IP:PORT", text)
+	}
 	s, err := sip.ParseSocket(text)
 	return "proto_" + s.Proto, err
 }
@@ -303,6 +306,8 @@ func (d *Daemon) sourceStatistics() {
 				{Name: "malformed", Value: s.Malformed, Incremental: true},
 				{Name: "dropped", Value: s.Dropped, Incremental: true},
 				{Name: "sip_malformed", Value: d.sources.unusable.Load(), Incremental: true},
+				{Name: "connections", Value: uint64(s.Connections)},
+				{Name: "connections_refused", Value: s.Refused, Incremental: true},
 			}
 		})
 	}

@@ -40,7 +40,7 @@ func onRequest(text func(*program.Run) (string, error), call func(of *sip.Reques
 }
 
 // bindReply binds sl_send_reply(code, reason). An ACK gets no reply, and true, as in
-// OpenSIPS.
+// OpenSIPS. A request that was captured gets none either, and false.
 func bindReply(b *program.Binding) (program.Call, error) {
 	code, reason := b.Int(0, 0), b.Text(1)
 	return func(r *program.Run) (int64, error) {
@@ -57,6 +57,9 @@ func bindReply(b *program.Binding) (program.Call, error) {
 			return program.False, err
 		}
 		err = of.Reply(int(n), text, nil)
+		if errors.Is(err, sip.ErrNobody) { // a route may be for captured requests as well
+			return program.False, nil
+		}
 		return program.Bool(err == nil), err
 	}, nil
 }

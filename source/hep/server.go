@@ -94,7 +94,7 @@ func (s *Server) listen(ctx context.Context, socket Socket) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if socket.Transport == "tcp" {
-		listener, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(socket.Addr))
+		listener, err := net.ListenTCP(family("tcp", socket), net.TCPAddrFromAddrPort(socket.Addr))
 		if err != nil {
 			return err
 		}
@@ -103,7 +103,7 @@ func (s *Server) listen(ctx context.Context, socket Socket) error {
 		s.running.Go(func() { s.accept(ctx, listener) })
 		return nil
 	}
-	conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(socket.Addr))
+	conn, err := net.ListenUDP(family("udp", socket), net.UDPAddrFromAddrPort(socket.Addr))
 	if err != nil {
 		return err
 	}
@@ -116,6 +116,14 @@ func (s *Server) listen(ctx context.Context, socket Socket) error {
 		s.running.Go(func() { s.work(ctx, conn) })
 	}
 	return nil
+}
+
+// family names the network of a socket: 0.0.0.0 is all addresses of IPv4, and none of IPv6.
+func family(transport string, socket Socket) string {
+	if socket.Addr.Addr().Is4() {
+		return transport + "4"
+	}
+	return transport + "6"
 }
 
 // Sockets returns where the server listens, after [Server.Start], in the order that [New]
