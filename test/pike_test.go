@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -109,6 +110,42 @@ func TestFlood(t *testing.T) {
 	s.want(t, blockedHere)
 	s.noMore(t, d)
 	if st := d.Group("pike"); st["detected"] != 2 || st["events_lost"] != 0 || st["events_failed"] != 0 {
+		t.Errorf("statistics: %v", st)
+	}
+}
+
+// 10,000 other addresses, which ask twice each while somebody floods, are all answered.
+func TestInnocentDuringFlood(t *testing.T) {
+	s := subscribeServer(t, nil)
+	d := daemontest.Start(t, pikeConfig+pikeRoute)
+	d.Subscribe("E_PIKE_BLOCKED", s.socket)
+	addr := d.Socket("udp")
+	const flooder, innocents, each = "127.7.7.7", 10_000, 2
+	flooding := dialFrom(t, flooder, "udp", addr)
+	to := net.UDPAddrFromAddrPort(netip.MustParseAddrPort(addr))
+	buf := make([]byte, 2048)
+	for n := range innocents {
+		from := net.IPv4(127, 7, byte(n/250+10), byte(n%250+1))
+		conn, err := net.DialUDP("udp", &net.UDPAddr{IP: from}, to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn.SetDeadline(time.Now().Add(patience))
+		for range each {
+			send(t, conn, options("bob", fmt.Sprint(n), ""))
+			if size, err := conn.Read(buf); err != nil || !strings.HasPrefix(string(buf[:size]), "SIP/2.0 200 ") {
+				t.Fatalf("%v is answered with %q, %v", from, buf[:size], err)
+			}
+		}
+		conn.Close()
+		if n >= innocents/2 && n < innocents/2+floodSize {
+			send(t, flooding, options("pike", fmt.Sprint(n), ""))
+		}
+	}
+	answered(t, d, innocents*each+floodSize)
+	s.want(t, fmt.Sprintf("block_ip E_PIKE_BLOCKED ip=%q", flooder))
+	s.noMore(t, d)
+	if st := d.Group("pike"); st["detected"] != 1 || st["evicted"] != 0 || st["nodes_refused"] != 0 {
 		t.Errorf("statistics: %v", st)
 	}
 }

@@ -183,7 +183,7 @@ func reference(t *testing.T, structParam string, l net.Listener) string {
 	}
 	lines := strings.Split(string(text), "\n")
 	for _, missing := range unsupported.FindAllStringSubmatch(fmt.Sprint(daemon.Check(daemon.Options{ConfigFile: referenceConfig}).Err), -1) {
-		if !strings.HasPrefix(missing[1], "mi_") && !strings.HasPrefix(missing[1], "event_") && missing[1] != "statistics" {
+		if !strings.HasPrefix(missing[1], "mi_") && !strings.HasPrefix(missing[1], "event_") {
 			t.Errorf("module %s is needed", missing[1])
 		}
 		lines = slices.DeleteFunc(lines, func(line string) bool {
