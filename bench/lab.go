@@ -20,6 +20,7 @@ type lab struct {
 	dir     string // of the programs; removed at the end
 	self    string // this program
 	nodes   string // the npm packages
+	evid    string // the program evid
 	host    string // where sinks listen
 	port    int    // their first one
 	seconds time.Duration
@@ -39,7 +40,7 @@ func newLab(ctx context.Context, opts options) (*lab, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make directory: %w", err)
 	}
-	l := &lab{dir: dir, self: self, nodes: nodes, host: ownHost(), port: opts.port, seconds: opts.seconds}
+	l := &lab{dir: dir, self: self, nodes: nodes, evid: opts.evid, host: ownHost(), port: opts.port, seconds: opts.seconds}
 	if err := l.prepare(ctx); err != nil {
 		l.close()
 		return nil, err

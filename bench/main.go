@@ -27,7 +27,9 @@ type options struct {
 	seconds time.Duration
 	port    int
 	nodes   string
+	evid    string
 	interop bool
+	flood   time.Duration
 	strict  bool
 }
 
@@ -61,7 +63,11 @@ func benchMain() int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	fine, err := measure(ctx, opts)
+	run := measure
+	if opts.flood > 0 {
+		run = floodFlat
+	}
+	fine, err := run(ctx, opts)
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "evid-bench: %v\n", err)
 		return 1
@@ -79,7 +85,9 @@ func readOptions(args []string) (options, error) {
 	flags.DurationVar(&o.seconds, "time", 1500*time.Millisecond, "measure so long per run")
 	flags.IntVar(&o.port, "port", 10000, "first of the 10,001 ports that the servers get, on an address of their own in 127.0.0.0/8")
 	flags.StringVar(&o.nodes, "node-modules", "test/interop/node/node_modules", "where -interop finds the npm package xmlrpc")
+	flags.StringVar(&o.evid, "evid", "bin/evid", "the evid that the rows about SIP and HEP run")
 	flags.BoolVar(&o.interop, "interop", false, "measure real XML-RPC servers instead")
+	flags.DurationVar(&o.flood, "flood", 0, "only flood evid for so long, and exit with 1 if its memory grows after a third of that")
 	flags.BoolVar(&o.strict, "strict", false, "exit with 1 if a row misses its limit")
 	row := flags.String("row", "", "only rows that match this `regexp`")
 	if err := flags.Parse(args); err != nil {

@@ -72,14 +72,14 @@ func resident() (uint64, error) {
 	if err := os.WriteFile("/proc/self/clear_refs", []byte("5"), 0); err != nil {
 		return 0, fmt.Errorf("reset peak of memory: %w", err)
 	}
-	return statusBytes("VmRSS")
+	return statusBytes(os.Getpid(), "VmRSS")
 }
 
 // peakResident returns the most memory that the process had since resident.
-func peakResident() (uint64, error) { return statusBytes("VmHWM") }
+func peakResident() (uint64, error) { return statusBytes(os.Getpid(), "VmHWM") }
 
-func statusBytes(name string) (uint64, error) {
-	text, err := os.ReadFile("/proc/self/status")
+func statusBytes(pid int, name string) (uint64, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0, fmt.Errorf("read status of process: %w", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -29,7 +30,7 @@ func standardExperiments() []*experiment {
 		eightBareLoops(),
 		latencies(),
 		isolation(),
-	}, append(costExperiments(), diskExperiments()...)...)
+	}, slices.Concat(costExperiments(), diskExperiments(), sipExperiments())...)
 }
 
 // oneInFlight is one subscriber who gets one event per call.

@@ -126,27 +126,26 @@ func (r *row) allocs() spread {
 // limitText says what the row must keep, and marks it if it does not.
 func (r *row) limitText() string {
 	var parts []string
-	add := func(missed bool, format string, bound float64) {
-		text := fmt.Sprintf(format, figure(bound))
+	add := func(missed bool, text string) {
 		if missed {
 			text = "**missed: " + text + "**"
 		}
 		parts = append(parts, text)
 	}
 	if l := r.limit; l.ratio > 0 {
-		add(r.ratio().median < l.ratio, "≥ %s x", l.ratio)
+		add(r.ratio().median < l.ratio, "≥ "+figure(l.ratio)+" x")
 	}
 	if l := r.limit; l.peer > 0 {
-		add(r.peer().median < l.peer, "≥ %s x peer", l.peer)
+		add(r.peer().median < l.peer, "≥ "+figure(l.peer)+" x peer")
 	}
 	if l := r.limit; l.least > 0 {
-		add(r.value() < l.least, "≥ %s "+r.unit, l.least)
+		add(r.value() < l.least, "≥ "+withUnit(figure(l.least), r.unit))
 	}
 	if l := r.limit; l.most > 0 {
-		add(r.value() > l.most, "≤ %s "+r.unit, l.most)
+		add(r.value() > l.most, "≤ "+withUnit(figure(l.most), r.unit))
 	}
 	if l := r.limit; l.allocs > 0 {
-		add(r.allocs().median > l.allocs, "≤ %s allocations", l.allocs)
+		add(r.allocs().median > l.allocs, "≤ "+figure(l.allocs)+" allocations")
 	}
 	if parts == nil {
 		return "–"

@@ -19,6 +19,7 @@ type task struct {
 	Rate   float64       // events/s
 	Events int           // raised before the clock starts
 	Hold   int           // process that stands still until then
+	Peer   int           // process that receives what is sent
 	Bad    int           // groups at the end whose subscribers take nothing
 	Dir    string        // of the queue; empty: it is in memory
 }
@@ -66,6 +67,11 @@ func runTask(text string) error {
 		"beside":  besideIdle,
 		"restart": restart,
 		"away":    away,
+		"sip":     sipRequests,
+		"hep":     func(t task) (result, error) { return hepPackets(t, fewSources) },
+		"random":  func(t task) (result, error) { return hepPackets(t, randomSources) },
+		"echo":    func(t task) (result, error) { return bareUDP(t, true) },
+		"read":    func(t task) (result, error) { return bareUDP(t, false) },
 	}[t.Kind]
 	if run == nil {
 		return fmt.Errorf("read task: unknown kind %q", t.Kind)

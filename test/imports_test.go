@@ -55,7 +55,9 @@ var imports = map[string][]string{
 		"transport/route", "transport/xmlrpc",
 	},
 	"internal/daemon/daemontest": {"", "internal/daemon", "internal/miclient"},
-	"bench":                      {"", "delivery", "queue", "queue/jetstream", "transport/xmlrpc", "xmlrpc"},
+	"bench": {
+		"", "delivery", "internal/miclient", "queue", "queue/jetstream", "source/hep/heptest", "transport/xmlrpc", "xmlrpc",
+	},
 	"cmd/evid": {
 		"", "internal/daemon", "internal/miclient", "internal/receiver", "mi", "queue", "queue/jetstream", "script",
 	},
