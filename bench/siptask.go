@@ -145,16 +145,24 @@ func (c *sipClient) run(end time.Time) (answered int64, err error) {
 
 // A hepSender sends packets.
 type hepSender struct {
-	conn   net.Conn
+	conn   *net.UDPConn
+	burst  *burst
 	addr   netip.AddrPort
-	packet *numbered
 	sent   uint64
 	source func(n uint64) uint32 // of each, by its number
 }
 
 func newHEPSender(addr netip.AddrPort, source func(uint64) uint32) (*hepSender, error) {
-	conn, err := net.Dial("udp", addr.String())
-	return &hepSender{conn: conn, addr: addr, packet: newPacket(), source: source}, err
+	conn, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(addr))
+	if err != nil {
+		return nil, err
+	}
+	b, err := newBurst(conn, hepBurst)
+	if err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return &hepSender{conn: conn, burst: b, addr: addr, source: source}, nil
 }
 
 // fewSources spreads addresses over all that there are.
@@ -193,13 +201,17 @@ func hepPackets(t task, source func(n uint64) uint32) (result, error) {
 }
 
 func (s *hepSender) send(packets int) error {
-	for range packets {
-		s.sent++
-		s.packet.set(s.sent)
-		s.packet.from(s.source(s.sent))
-		if _, err := s.conn.Write(s.packet.data); err != nil {
+	for packets > 0 {
+		n := min(packets, hepBurst)
+		for _, p := range s.burst.packets[:n] {
+			s.sent++
+			p.set(s.sent)
+			p.from(s.source(s.sent))
+		}
+		if err := s.burst.send(n); err != nil {
 			return err
 		}
+		packets -= n
 	}
 	return nil
 }
