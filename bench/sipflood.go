@@ -27,7 +27,7 @@ func hepFloods() *experiment {
 			{what: "HEP flood from random addresses: its packets", unit: unitPackets},
 		},
 		run: func(ctx context.Context, l *lab, _ int) ([]sample, error) {
-			f, err := l.flood(ctx, 2*l.seconds)
+			f, err := l.flood(ctx, l.seconds)
 			return []sample{{value: f.end, reference: f.third}, {value: f.rate, cpu: f.cpu}}, err
 		},
 	}

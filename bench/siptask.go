@@ -216,12 +216,15 @@ func (s *hepSender) send(packets int) error {
 	return nil
 }
 
+// state looks several times for the socket: the kernel's list, which is read in parts, may
+// leave one out while others come and go.
 func (s *hepSender) state() (udpState, error) {
-	state, found, err := udpSocket(s.addr)
-	if err == nil && !found {
-		err = fmt.Errorf("find UDP socket %s: nobody listens", s.addr)
+	for range 10 {
+		if state, found, err := udpSocket(s.addr); found || err != nil {
+			return state, err
+		}
 	}
-	return state, err
+	return udpState{}, fmt.Errorf("find UDP socket %s: nobody listens", s.addr)
 }
 
 // pressed sends as fast as packets are taken, without that any can be lost.
