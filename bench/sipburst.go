@@ -21,7 +21,7 @@ type burst struct {
 // A messageHeader is struct mmsghdr of sendmmsg(2).
 type messageHeader struct {
 	unix.Msghdr
-	_ uint64 // how many octets were sent, and room
+	_ uint32 // how many octets were sent
 }
 
 // newBurst returns a burst of at most so many packets.
