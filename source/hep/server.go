@@ -17,6 +17,10 @@ const (
 	// time that the machine may be busy with something else. It gives what net.core.rmem_max
 	// allows.
 	receiveBuffer = 4 << 20
+	// maxBatch is how many packets a worker takes from a UDP socket at once, if there are as
+	// many, and maxTaken how many all of them together do, as each needs room for the largest.
+	maxBatch = 16
+	maxTaken = 128
 	// logInterval is how often the log may say that packets were of no use.
 	logInterval = 10 * time.Second
 	// retryPause is how long nothing is read after an error that may pass.
@@ -30,10 +34,10 @@ type Handler func(ctx context.Context, p *Packet)
 
 // A Server receives packets. [New] makes one.
 //
-// From UDP it takes a packet when one of its workers is free; until then it waits in the
-// kernel, and what does not fit there is dropped by the kernel, which counts it:
-// [Stats.Dropped]; the sysctl net.core.rmem_max says how much may fit. So whatever arrives costs no more memory, and nothing is lost
-// uncounted. Workers overtake each other: packets of one sender need not be handled in the
+// From UDP a worker that is free takes a few packets, on Linux, and handles one after the
+// other; until then they wait in the kernel, and what does not fit there is dropped by the
+// kernel, which counts it: [Stats.Dropped]; the sysctl net.core.rmem_max says how much may
+// fit. So whatever arrives costs no more memory, and nothing is lost uncounted. Workers overtake each other: packets of one sender need not be handled in the
 // order in which they came.
 //
 // Over TCP, where there is only version 3, the packets of a connection are handled in
@@ -113,7 +117,11 @@ func (s *Server) listen(ctx context.Context, socket Socket) error {
 		return fmt.Errorf("set its receive buffer: %w", err)
 	}
 	for range s.params.Workers {
-		s.running.Go(func() { s.work(ctx, conn) })
+		b, err := newBatch(conn, max(1, min(maxBatch, maxTaken/s.params.Workers)))
+		if err != nil {
+			return err
+		}
+		s.running.Go(func() { s.work(ctx, conn, b) })
 	}
 	return nil
 }
@@ -207,11 +215,10 @@ func (s *Server) Stats() Stats {
 }
 
 // work handles packets of a UDP socket one at a time.
-func (s *Server) work(ctx context.Context, conn *net.UDPConn) {
+func (s *Server) work(ctx context.Context, conn *net.UDPConn, b *batch) {
 	var w worker
-	buf := make([]byte, MaxPacket)
 	for {
-		n, from, err := conn.ReadFromUDPAddrPort(buf)
+		n, err := b.read()
 		switch {
 		case errors.Is(err, net.ErrClosed):
 			return
@@ -220,8 +227,10 @@ func (s *Server) work(ctx context.Context, conn *net.UDPConn) {
 			if !s.pause() {
 				return
 			}
-		default:
-			s.packet(ctx, &w, buf[:n], from)
+		}
+		for i := range n {
+			data, from := b.packet(i)
+			s.packet(ctx, &w, data, from)
 		}
 	}
 }
