@@ -197,6 +197,12 @@ func (d *Daemon) stopSources(ctx context.Context) error {
 
 // request runs the main route for a request, unless pike keeps it from that.
 func (d *Daemon) request(ctx context.Context, r program.Request) {
+	began := time.Now()
+	defer func() {
+		if long := time.Since(began); d.core.Slow(long) {
+			d.core.Took("route", long, r.Source().String())
+		}
+	}()
 	p := d.routes.current.Load()
 	if !d.pass(ctx, p, r) {
 		d.sources.passed.Add(1)
@@ -205,11 +211,9 @@ func (d *Daemon) request(ctx context.Context, r program.Request) {
 	if !p.HasMain() {
 		return
 	}
-	began := time.Now()
 	if err := p.RunRequest(ctx, r); err != nil {
 		d.routeFailed(ctx, err)
 	}
-	d.core.Took("route", time.Since(began), r.Source().String())
 }
 
 // routeFailed logs why a route failed. When evid stops, the routes of all requests may be cut
@@ -243,7 +247,7 @@ type captured struct {
 // captured runs the main route for the request in a packet. A reply in it, and what is no
 // SIP, is counted only.
 func (d *Daemon) captured(ctx context.Context, packet *hep.Packet) {
-	if bytes.HasPrefix(packet.Payload, []byte("SIP/")) {
+	if len(packet.Payload) > 4 && bytes.EqualFold(packet.Payload[:4], []byte("SIP/")) {
 		return
 	}
 	r, err := sip.ParseRequest(packet.Payload, packet.Source, packet.Transport())
