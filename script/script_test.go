@@ -16,69 +16,16 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/rogpeppe/go-internal/txtar"
 
+	"github.com/evid/evid/internal/txtartest"
 	"github.com/evid/evid/modparam"
 	"github.com/evid/evid/script"
 )
 
 var update = flag.Bool("update", false, "write what the tests get into testdata")
 
-// forEachArchive runs test with the files of each archive in dir. What test
-// returns replaces files of the archive, and must be what they were.
-func forEachArchive(t *testing.T, dir string, test func(t *testing.T, files map[string]string) map[string]string) {
-	paths, err := filepath.Glob(filepath.Join(dir, "*.txtar"))
-	if err != nil || len(paths) == 0 {
-		t.Fatalf("no archives in %s: %v", dir, err)
-	}
-	for _, path := range paths {
-		t.Run(strings.TrimSuffix(filepath.Base(path), ".txtar"), func(t *testing.T) {
-			archive, err := txtar.ParseFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			files := map[string]string{}
-			for _, f := range archive.Files {
-				files[f.Name] = string(f.Data)
-			}
-			got := test(t, files)
-			for i, f := range archive.Files {
-				text, ok := got[f.Name]
-				if !ok {
-					continue
-				}
-				delete(got, f.Name)
-				if *update {
-					archive.Files[i].Data = []byte(text)
-				} else if diff := cmp.Diff(string(f.Data), text); diff != "" {
-					t.Errorf("%s (-want +got):\n%s", f.Name, diff)
-				}
-			}
-			for name, text := range got {
-				if text != "" {
-					t.Errorf("no file %s in the archive for:\n%s", name, text)
-				}
-			}
-			if *update {
-				if err := os.WriteFile(path, txtar.Format(archive), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-		})
-	}
-}
-
-// open opens the files of an archive.
-func open(files map[string]string) func(string) ([]byte, error) {
-	return func(path string) ([]byte, error) {
-		if text, ok := files[path]; ok {
-			return []byte(text), nil
-		}
-		return nil, &fs.PathError{Op: "open", Path: path, Err: fs.ErrNotExist}
-	}
-}
-
 func TestParse(t *testing.T) {
-	forEachArchive(t, "testdata/parse", func(t *testing.T, files map[string]string) map[string]string {
-		file, err := script.Parse("evid.cfg", []byte(files["evid.cfg"]), open(files))
+	txtartest.ForEach(t, "testdata/parse", *update, func(t *testing.T, files map[string]string) map[string]string {
+		file, err := script.Parse("evid.cfg", []byte(files["evid.cfg"]), txtartest.Open(files))
 		return map[string]string{"ast": dump(file), "errors": lines(err)}
 	})
 }
@@ -118,8 +65,8 @@ func lines(err error) string {
 }
 
 func TestApply(t *testing.T) {
-	forEachArchive(t, "testdata/apply", func(t *testing.T, files map[string]string) map[string]string {
-		file, _ := script.Parse("evid.cfg", []byte(files["evid.cfg"]), open(files))
+	txtartest.ForEach(t, "testdata/apply", *update, func(t *testing.T, files map[string]string) map[string]string {
+		file, _ := script.Parse("evid.cfg", []byte(files["evid.cfg"]), txtartest.Open(files))
 		schema := newSchema()
 		loaded, warnings, err := file.Apply(schema)
 		return map[string]string{
@@ -421,7 +368,7 @@ func FuzzParse(f *testing.F) {
 		f.Add(string(archive.Files[0].Data))
 	}
 	f.Fuzz(func(t *testing.T, src string) {
-		file, err := script.Parse("fuzz", []byte(src), open(map[string]string{"x": "a=1\ninclude_file \"x\""}))
+		file, err := script.Parse("fuzz", []byte(src), txtartest.Open(map[string]string{"x": "a=1\ninclude_file \"x\""}))
 		var errs script.Errors
 		if err != nil && !errors.As(err, &errs) {
 			t.Fatalf("error %v is not script.Errors", err)

@@ -45,6 +45,7 @@ var imports = map[string][]string{
 	"internal/loglevel":  {},
 	"internal/spell":     {},
 	"internal/tcp":       {},
+	"internal/txtartest": {},
 	"internal/miclient":  {},
 	"internal/receiver":  {"xmlrpc"},
 	"mi/internal/mitest": {""},

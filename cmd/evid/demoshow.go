@@ -48,11 +48,9 @@ func (d *demo) show(ctx context.Context, url, socket string) error {
 // event subscribes the receiver's method to an event, raises it and waits until
 // it has arrived.
 func (d *demo) event(ctx context.Context, method, event string, params ...evid.Param) error {
-	socket := "xmlrpc:" + d.receiver + ":" + method
-	if _, err := d.mi.Call(ctx, "event_subscribe", []string{event, socket}); err != nil {
-		return fmt.Errorf("subscribe %s to %s: %w", socket, event, err)
+	if err := d.subscribe(ctx, method, event); err != nil {
+		return err
 	}
-	d.say("subscribed", "%s to %s", socket, event)
 	args, err := raiseArgs(event, params)
 	if err != nil {
 		return err
@@ -72,6 +70,16 @@ func (d *demo) event(ctx context.Context, method, event string, params ...evid.P
 	case <-ctx.Done():
 		return fmt.Errorf("%s did not arrive: %w", event, ctx.Err())
 	}
+}
+
+// subscribe subscribes the receiver's method to an event.
+func (d *demo) subscribe(ctx context.Context, method, event string) error {
+	socket := "xmlrpc:" + d.receiver + ":" + method
+	if _, err := d.mi.Call(ctx, "event_subscribe", []string{event, socket}); err != nil {
+		return fmt.Errorf("subscribe %s to %s: %w", socket, event, err)
+	}
+	d.say("subscribed", "%s to %s", socket, event)
+	return nil
 }
 
 func (d *demo) say(what, format string, args ...any) {

@@ -26,11 +26,9 @@ const (
 // event that pike raises.
 func (d *demo) flood(ctx context.Context, server string) error {
 	const method, event = "block_ip", "E_PIKE_BLOCKED"
-	socket := "xmlrpc:" + d.receiver + ":" + method
-	if _, err := d.mi.Call(ctx, "event_subscribe", []string{event, socket}); err != nil {
-		return fmt.Errorf("subscribe %s to %s: %w", socket, event, err)
+	if err := d.subscribe(ctx, method, event); err != nil {
+		return err
 	}
-	d.say("subscribed", "%s to %s", socket, event)
 	d.say("flood", "%d OPTIONS from %s within a quarter of a second; %d other addresses send one each %v",
 		demoFlood, demoFlooder, demoCallers, demoCalm)
 

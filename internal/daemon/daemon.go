@@ -102,18 +102,13 @@ func build(c *config, opts Options, log *slog.Logger, level *logLevel) (*Daemon,
 	s := c.settings
 	d := &Daemon{opts: opts}
 	s.core.Memory = opts.Memory
-	d.core = core.New(s.core, func(ctx context.Context, event string, params ...evid.Param) (evid.ID, error) {
-		return d.events.Raise(ctx, event, params...)
-	})
+	d.core = core.New(s.core, d.raise)
 	log = slog.New(d.core.LogHandler(log.Handler()))
 	d.log, d.routes = log, newRoutes(log, d.core)
 	if s.loaded["pike"] {
 		d.sources.checkRoute = s.source.pike.CheckRoute
 		d.sources.pike = pike.New(s.source.pike, pike.Options{
-			Log: d.log,
-			Raise: func(ctx context.Context, event string, params ...evid.Param) (evid.ID, error) {
-				return d.events.Raise(ctx, event, params...)
-			},
+			Log: d.log, Raise: d.raise,
 		})
 	}
 	schemes, errTransports := d.buildTransports(c)
@@ -133,10 +128,7 @@ func build(c *config, opts Options, log *slog.Logger, level *logLevel) (*Daemon,
 		return nil, err
 	}
 	d.engine = delivery.New(delivery.Options{
-		Log: d.log,
-		Raise: func(ctx context.Context, event string, params ...evid.Param) (evid.ID, error) {
-			return d.events.Raise(ctx, event, params...)
-		},
+		Log: d.log, Raise: d.raise,
 		Took: func(socket evid.Socket, long time.Duration) {
 			if d.core.Slow(long) {
 				d.core.Took("delivery", long, socket.String())
@@ -164,6 +156,11 @@ func build(c *config, opts Options, log *slog.Logger, level *logLevel) (*Daemon,
 		return nil, errors.Join(err, d.closeQueue())
 	}
 	return d, nil
+}
+
+// raise raises an event. Who raises them is built before the Event Interface is.
+func (d *Daemon) raise(ctx context.Context, event string, params ...evid.Param) (evid.ID, error) {
+	return d.events.Raise(ctx, event, params...)
 }
 
 // buildTransports builds the transports of the modules. If the configuration is wrong,

@@ -65,7 +65,7 @@ type scriptEvents struct {
 
 // Raise implements [core.Events].
 func (s *scriptEvents) Raise(ctx context.Context, event string, params ...evid.Param) (evid.ID, error) {
-	return s.d.events.Raise(ctx, event, params...)
+	return s.d.raise(ctx, event, params...)
 }
 
 // SubscribeFromScript implements [core.Events].

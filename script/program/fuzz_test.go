@@ -41,7 +41,7 @@ func FuzzCompile(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, src string) {
 		if len(src) > fuzzText {
-			t.Skip("too long")
+			return
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), fuzzTime)
 		defer cancel()

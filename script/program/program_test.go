@@ -5,18 +5,13 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io/fs"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-	"github.com/rogpeppe/go-internal/txtar"
-
 	"github.com/evid/evid"
 	"github.com/evid/evid/internal/loglevel"
+	"github.com/evid/evid/internal/txtartest"
 	"github.com/evid/evid/script"
 	"github.com/evid/evid/script/core"
 	"github.com/evid/evid/script/program"
@@ -28,55 +23,11 @@ var update = flag.Bool("update", false, "write what the tests get into testdata"
 // TestScripts compiles the script of each archive in testdata and runs what its file "run"
 // says: "route name arg…", "event E_X name=value value…", "startup" or "timer name".
 func TestScripts(t *testing.T) {
-	paths, err := filepath.Glob("testdata/*.txtar")
-	if err != nil || len(paths) == 0 {
-		t.Fatalf("no archives: %v", err)
-	}
-	for _, path := range paths {
-		t.Run(strings.TrimSuffix(filepath.Base(path), ".txtar"), func(t *testing.T) {
-			archive, err := txtar.ParseFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			files := map[string]string{}
-			for _, f := range archive.Files {
-				files[f.Name] = string(f.Data)
-			}
-			got := runArchive(t, files)
-			for i, f := range archive.Files {
-				text, ok := got[f.Name]
-				if !ok {
-					continue
-				}
-				delete(got, f.Name)
-				if *update {
-					archive.Files[i].Data = []byte(text)
-				} else if diff := cmp.Diff(string(f.Data), text); diff != "" {
-					t.Errorf("%s (-want +got):\n%s", f.Name, diff)
-				}
-			}
-			for name, text := range got {
-				if text != "" {
-					t.Errorf("no file %s in the archive for:\n%s", name, text)
-				}
-			}
-			if *update {
-				if err := os.WriteFile(path, txtar.Format(archive), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-		})
-	}
+	txtartest.ForEach(t, "testdata", *update, runArchive)
 }
 
 func runArchive(t *testing.T, files map[string]string) map[string]string {
-	open := func(path string) ([]byte, error) {
-		if text, ok := files[path]; ok {
-			return []byte(text), nil
-		}
-		return nil, &fs.PathError{Op: "open", Path: path, Err: fs.ErrNotExist}
-	}
-	file, err := script.Parse("evid.cfg", []byte(files["evid.cfg"]), open)
+	file, err := script.Parse("evid.cfg", []byte(files["evid.cfg"]), txtartest.Open(files))
 	var problems strings.Builder
 	if parsing, ok := errors.AsType[script.Errors](err); ok {
 		fmt.Fprintln(&problems, parsing)
