@@ -67,6 +67,7 @@ func (c *collector) Wake(cursors []*queue.Cursor) (kept bool) {
 
 func (collected) Renew(*evid.Subscription) {}
 func (collected) Discard()                 {}
+func (collected) Reads()                   {}
 func (collected) Detach()                  {}
 func (collected) Report(*evid.Status)      {}
 

@@ -38,6 +38,27 @@ type Lane interface {
 	Close() error
 }
 
+// A Task is who delivers. It runs on a goroutine of its own until it is suspended, and then
+// on that of whoever resumes it: one goroutine can have very many under way.
+type Task interface {
+	// Suspend suspends the task, then calls suspended, and returns when the task is resumed,
+	// which can be before suspended returns.
+	Suspend(suspended func())
+	// Resume goes on with the task on the goroutine of the caller, up to where it is
+	// suspended again or ends. It is called once for each time that it was suspended.
+	Resume()
+	// Own goes on with the task on a goroutine of its own, if it runs on another one. The
+	// task calls it before what may block.
+	Own()
+}
+
+// A Suspender is a Lane that does not need a goroutine while it waits for its destination.
+type Suspender interface {
+	Lane
+	// DeliverTask is Deliver, called by a task, which may be suspended meanwhile.
+	DeliverTask(task Task, batch []Item)
+}
+
 // An Item is an event on its way to one subscriber.
 type Item struct {
 	Event   *Event

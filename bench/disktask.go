@@ -158,6 +158,8 @@ func (idleReader) Renew(*evid.Subscription) {}
 // Discard implements [queue.Reader].
 func (idleReader) Discard() {}
 
+func (idleReader) Reads() {}
+
 // Detach implements [queue.Reader].
 func (idleReader) Detach() {}
 

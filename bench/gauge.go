@@ -85,3 +85,9 @@ func (l gaugedLane) Deliver(batch []evid.Item) {
 	l.Lane.Deliver(batch)
 	l.gauge.note(batch)
 }
+
+// DeliverTask implements [evid.Suspender].
+func (l gaugedLane) DeliverTask(task evid.Task, batch []evid.Item) {
+	l.Lane.(evid.Suspender).DeliverTask(task, batch)
+	l.gauge.note(batch)
+}

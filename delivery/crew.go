@@ -51,7 +51,7 @@ type crew struct {
 	queues [paces]lanes
 	turn   int // counts what was taken from the queues
 
-	workers  int                       // goroutines
+	workers  int                       // at work
 	busySlow int                       // of these: busy with a lane that is not known to be quick
 	ended    struct{ quick, slow int } // turns, since the watch has last looked
 	extra    int                       // how many more may be busy: the queues are not served in time
@@ -146,10 +146,19 @@ func (e *Engine) workerLocked() *worker {
 		c.spare = c.spare[:n-1]
 		return w
 	}
-	w := &worker{engine: e}
-	w.run = w.work
-	w.makeRoom(firstTurn)
-	return w
+	return newWorker(e)
+}
+
+// keep keeps a worker that has nothing to do for later, if there are not enough.
+func (e *Engine) keep(w *worker) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	c := &e.crew
+	if e.closed || len(c.spare) >= c.limits.spare {
+		return false
+	}
+	c.spare = append(c.spare, w)
+	return true
 }
 
 // dispatchLocked starts workers for the lanes that wait for one.
@@ -158,7 +167,7 @@ func (e *Engine) dispatchLocked() {
 		w := e.workerLocked()
 		w.takeLocked(l)
 		e.goroutines.Add(1)
-		go w.run()
+		w.task.start()
 	}
 	e.watch.armLocked()
 }

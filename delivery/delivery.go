@@ -187,5 +187,8 @@ func (e *Engine) Close() {
 	e.drainedLocked()
 	e.mu.Unlock()
 	e.goroutines.Wait()
+	for _, w := range e.crew.spare { // nobody adds to them any more
+		w.task.end()
+	}
 	e.notices.close()
 }

@@ -26,6 +26,8 @@ type network struct {
 	answers map[string]func(*evid.Item) evid.Result // by host or host/method: what comes of an item, but for closing
 	whole   bool                                    // a call takes all of a batch
 	policy  func(*evid.Policy)                      // changes that of all sockets; nil: the default
+
+	resuming sync.Mutex // held while a task is resumed
 }
 
 type netSocket struct {
@@ -81,6 +83,9 @@ func (n *network) Open(s evid.Socket) evid.Lane {
 	defer n.mu.Unlock()
 	l := &netLane{network: n, closed: make(chan struct{})}
 	n.lanes = append(n.lanes, l)
+	if host := s.(*netSocket).host; host[len(host)-1]%2 == 0 {
+		return suspendingLane{l}
+	}
 	return l
 }
 
@@ -133,6 +138,21 @@ func (l *netLane) Deliver(batch []evid.Item) {
 		return
 	}
 	l.call(&batch[0])
+}
+
+// A suspendingLane is one that suspends its caller. Half of the hosts have such.
+type suspendingLane struct{ *netLane }
+
+func (l suspendingLane) DeliverTask(task evid.Task, batch []evid.Item) {
+	task.Suspend(func() {
+		go func() {
+			l.Deliver(batch)
+			// As with a loop, one is resumed at a time: if it blocked, the others would.
+			l.network.resuming.Lock()
+			defer l.network.resuming.Unlock()
+			task.Resume()
+		}()
+	})
 }
 
 func (l *netLane) call(item *evid.Item) {

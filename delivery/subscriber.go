@@ -139,6 +139,9 @@ func (s *subscriber) Discard() {
 	}
 }
 
+// Reads implements [queue.Reader]. Others do not wait for the disk.
+func (s *subscriber) Reads() { s.worker.task.Own() }
+
 // Detach implements [queue.Reader].
 func (s *subscriber) Detach() {
 	e := s.engine

@@ -18,13 +18,13 @@ const (
 	firstTurn = 2
 )
 
-// A worker is a goroutine that serves lanes, one after the other, until none waits
-// for one. What the watch looks at is guarded by the engine's lock, the rest is its
-// own.
+// A worker is a task that serves lanes, one after the other, until none waits for one. What
+// the watch looks at is guarded by the engine's lock, the rest is its own.
 type worker struct {
 	link   links[worker]
 	engine *Engine
-	run    func() // work, made once so that starting it allocates nothing
+	task   *task
+	rest   func() // see its method; made once
 
 	lane  *lane
 	sub   *subscriber   // nil: connections are to be closed
@@ -100,14 +100,35 @@ func (w *worker) cutLocked() {
 	}
 }
 
-func (w *worker) work() {
-	defer w.engine.goroutines.Done()
-	for more := true; more; more = w.next() {
-		if w.sub != nil {
-			w.serve()
-			continue
+func newWorker(e *Engine) *worker {
+	w := &worker{engine: e}
+	w.task = newTask(w.work)
+	w.rest = w.restOrEnd
+	w.makeRoom(firstTurn)
+	return w
+}
+
+// work is what the worker's task does, each time that it is started.
+func (w *worker) work(*task) {
+	for goesOn := true; goesOn; goesOn = w.task.yield(w.rest) {
+		for more := true; more; more = w.next() {
+			if w.sub != nil {
+				w.serve()
+				continue
+			}
+			w.task.Own() // closing may block
+			w.close.each(evid.Lane.Idle)
 		}
-		w.close.each(evid.Lane.Idle)
+	}
+}
+
+// restOrEnd keeps the worker, which has been suspended as it has nothing to do, for later,
+// or ends its task.
+func (w *worker) restOrEnd() {
+	e := w.engine
+	defer e.goroutines.Done()
+	if !e.keep(w) {
+		w.task.end()
 	}
 }
 
@@ -135,9 +156,6 @@ func (w *worker) next() bool {
 		w.takeLocked(next)
 		e.dispatchLocked()
 		return true
-	}
-	if len(e.crew.spare) < e.crew.limits.spare {
-		e.crew.spare = append(e.crew.spare, w)
 	}
 	e.watch.armLocked()
 	e.drainedLocked()
@@ -239,7 +257,7 @@ func (w *worker) deliver(batch *queue.Batch) (goesOn bool) {
 		if !w.begin() {
 			return false
 		}
-		w.conn.Deliver(w.items[done:n])
+		w.attempt(w.items[done:n])
 		attempted, failed, took := w.end(batch, done)
 		if w.engine.took != nil {
 			w.engine.took(batch.Subscription.Socket, took)
@@ -258,6 +276,22 @@ func (w *worker) deliver(batch *queue.Batch) (goesOn bool) {
 		w.probe = false // that was delivered, or refused for good
 	}
 	return true
+}
+
+// attempt makes a call. What was not plainly delivered is not settled while others wait: it is
+// told of, and saved.
+func (w *worker) attempt(items []evid.Item) {
+	if conn, ok := w.conn.(evid.Suspender); ok {
+		conn.DeliverTask(w.task, items)
+	} else {
+		w.task.Own()
+		w.conn.Deliver(items)
+	}
+	for i := range items {
+		if v := items[i].Result.Verdict; v != evid.Delivered && v != evid.NotSent {
+			w.task.Own()
+		}
+	}
 }
 
 // fill makes items of a batch.

@@ -18,6 +18,7 @@ func (*drainer) Attach(*Cursor, *evid.Subscription) Reader { return drainedReade
 func (d *drainer) Wake(cursors []*Cursor) bool             { d.woken = append(d.woken, cursors...); return false }
 func (drainedReader) Renew(*evid.Subscription)             {}
 func (drainedReader) Discard()                             {}
+func (drainedReader) Reads()                               {}
 func (drainedReader) Detach()                              {}
 func (drainedReader) Report(*evid.Status)                  {}
 

@@ -47,6 +47,7 @@ type reader struct {
 
 func (r *reader) Renew(*evid.Subscription) {}
 func (r *reader) Discard()                 {}
+func (r *reader) Reads()                   {}
 func (r *reader) Detach()                  { r.ended = true }
 func (r *reader) Report(*evid.Status)      {}
 

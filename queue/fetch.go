@@ -14,6 +14,7 @@ func (c *Cursor) fetchLocked(events []*evid.Event, batch *Batch) (done bool) {
 		from = max(from, c.extra.readAt)
 	}
 	l.mu.Unlock()
+	c.reader.Reads()
 	at, n, err := d.chunks.find(l.name, want, from, to, events[:n])
 	l.mu.Lock()
 	switch {

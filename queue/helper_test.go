@@ -60,6 +60,7 @@ func (r *recordedReader) Renew(s *evid.Subscription) {
 }
 
 func (r *recordedReader) Discard() { r.discards++ }
+func (r *recordedReader) Reads()   {}
 
 func (r *recordedReader) Detach() {
 	if r.detached {

@@ -33,6 +33,8 @@ type Reader interface {
 	// Discard says that what the cursor has handed out is not wanted any more: its
 	// subscriber has unsubscribed.
 	Discard()
+	// Reads says, to who calls Next, that it is about to wait for the disk.
+	Reads()
 	// Detach says that the cursor has come to its end.
 	Detach()
 	// Report adds what the Deliverer knows of the subscriber to s.

@@ -162,6 +162,7 @@ func (r *pooled) note(events []*evid.Event, outcomes []Outcome) {
 
 func (r *pooled) Renew(*evid.Subscription) {}
 func (r *pooled) Discard()                 {}
+func (r *pooled) Reads()                   {}
 func (r *pooled) Report(s *evid.Status)    { s.LastError = r.key }
 
 func (r *pooled) Detach() {

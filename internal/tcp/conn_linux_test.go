@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"os"
 	"runtime"
+	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -15,8 +17,8 @@ import (
 
 const briefly = briefTime
 
-func aloneDialer() *Dialer   { return &Dialer{places: 100} }
-func crowdedDialer() *Dialer { return &Dialer{} }
+func aloneDialer() *Dialer   { return newDialer(100) }
+func crowdedDialer() *Dialer { return newDialer(0) }
 
 // dropSYNs returns the address of a port that drops each SYN: its queue is full.
 func dropSYNs(t *testing.T) netip.AddrPort {
@@ -51,61 +53,63 @@ func TestDialEnds(t *testing.T) {
 	eachKind(t, func(t *testing.T, d *Dialer) {
 		ctx, cancel := context.WithTimeout(t.Context(), 3*briefly)
 		defer cancel()
-		_, err := d.Dial(ctx, drops, Hint{Quick: true})
+		_, err := d.Dial(ctx, drops, Hint{Quick: true}, nil)
 		var timed net.Error
 		if !errors.As(err, &timed) || !timed.Timeout() {
 			t.Errorf("got %v, want a timeout", err)
 		}
 		ctx, cancel = context.WithCancel(t.Context())
 		time.AfterFunc(2*briefly, cancel)
-		if _, err := d.Dial(ctx, drops, Hint{Quick: true}); !errors.Is(err, context.Canceled) {
+		if _, err := d.Dial(ctx, drops, Hint{Quick: true}, nil); !errors.Is(err, context.Canceled) {
 			t.Errorf("got %v, want %v", err, context.Canceled)
 		}
 	})
 }
 
-// The poller has a connection while there is no place in the kernel, and no longer.
-func TestParking(t *testing.T) {
-	d := &Dialer{places: 1}
+// A connection has a loop while its calls are not alone, and no longer.
+func TestChoose(t *testing.T) {
+	d := newDialer(1)
 	addr := serve(t, "tcp", "127.0.0.1:0", echo)
 	c := dial(t, d, addr)
 	ask(t, c, "alone")
-	if c.file != nil {
-		t.Fatal("a call that has a place in the kernel went through the poller")
+	if !c.blocks {
+		t.Fatal("a call that is alone went through the loop")
 	}
 	c.Hint.Quick = false
 	ask(t, c, "slow")
-	if c.file == nil {
+	if c.blocks {
 		t.Fatal("a call of a slow server waited in the kernel")
 	}
 	c = dial(t, d, addr)
-	d.takePlace() // for another call
+	d.quick.Add(1) // another call
 	ask(t, c, "not alone")
-	if c.file == nil {
-		t.Fatal("a call without a place waited in the kernel")
+	if c.blocks {
+		t.Fatal("a call that is not alone waited in the kernel")
 	}
-	d.leavePlace()
+	d.quick.Add(-1)
 	for i := range calmCalls {
-		if c.file == nil {
-			t.Fatalf("it was taken back after %d calls, want %d", i, calmCalls)
-		}
 		ask(t, c, "alone again")
+		if c.blocks {
+			t.Fatalf("it waited in the kernel after %d calls, want %d", i, calmCalls)
+		}
 	}
-	if c.file != nil {
-		t.Fatal("it was not taken back")
+	for range 2 {
+		ask(t, c, "and goes on")
+		if !c.blocks || c.watch.loop != nil {
+			t.Fatal("it does not wait in the kernel")
+		}
 	}
-	ask(t, c, "and goes on")
-	if n := d.taken.Load(); n != 0 {
-		t.Errorf("%d places are taken, want none", n)
+	if n := d.quick.Load(); n != 0 {
+		t.Errorf("%d calls are counted, want none", n)
 	}
 }
 
-// Who waits long leaves its place to others.
-func TestSlowCallLeavesItsPlace(t *testing.T) {
-	d := &Dialer{places: 1}
+// Who waits long does not count any more: others are alone.
+func TestSlowCallIsNotCounted(t *testing.T) {
+	d := newDialer(1)
 	c := dial(t, d, serve(t, "tcp", "127.0.0.1:0", func(conn net.Conn) {
 		conn.Read(make([]byte, 1))
-		for d.taken.Load() > 0 { // until it has left
+		for d.quick.Load() > 0 { // until it is not
 			runtime.Gosched()
 		}
 		conn.Write([]byte("x"))
@@ -113,15 +117,15 @@ func TestSlowCallLeavesItsPlace(t *testing.T) {
 	ask(t, c, "x")
 }
 
-// Whatever goes wrong, no place is taken for good.
-func TestNoPlaceIsLost(t *testing.T) {
-	d := &Dialer{places: 1}
+// Whatever goes wrong, no call is counted for good.
+func TestEachCountEnds(t *testing.T) {
+	d := newDialer(1)
 	addr := serve(t, "tcp", "127.0.0.1:0", echo)
-	for _, calls := range []int{0, 1, calmCalls - 1} { // with the poller, the last time about to be taken back
+	for _, calls := range []int{0, 1, calmCalls} { // with a loop, the last time about to leave it
 		c := dial(t, d, addr)
-		d.takePlace()
-		ask(t, c, "with the poller")
-		d.leavePlace()
+		d.quick.Add(1)
+		ask(t, c, "not alone")
+		d.quick.Add(-1)
 		for range calls {
 			ask(t, c, "alone")
 		}
@@ -129,39 +133,58 @@ func TestNoPlaceIsLost(t *testing.T) {
 		if _, err := c.Exchange([]byte("x"), make([]byte, 1)); !errors.Is(err, net.ErrClosed) {
 			t.Errorf("got %v, want %v", err, net.ErrClosed)
 		}
-		if n := d.taken.Load(); n != 0 {
-			t.Errorf("%d places are taken after %d calls, want none", n, calls)
+		if n := d.quick.Load(); n != 0 {
+			t.Errorf("%d calls are counted after %d, want none", n, calls)
 		}
 	}
 }
 
-// Without a descriptor to take it back with, a connection stays with the poller.
-func TestUnparkWithoutDescriptors(t *testing.T) {
-	d := &Dialer{places: 1}
-	c := dial(t, d, serve(t, "tcp", "127.0.0.1:0", echo))
-	d.takePlace()
-	ask(t, c, "with the poller")
-	d.leavePlace()
-	for range calmCalls - 1 {
-		ask(t, c, "alone")
+// Many connections have one loop: each is resumed for itself, and those that wait in vain at
+// their deadline. The loop ends with the last of them.
+func TestLoop(t *testing.T) {
+	d := newDialer(0)
+	addr, mute := serve(t, "tcp", "127.0.0.1:0", echo), serve(t, "tcp", "127.0.0.1:0", silent)
+	var conns []*Conn
+	var done sync.WaitGroup
+	for i := range 100 {
+		c := dial(t, d, addr)
+		conns = append(conns, c)
+		done.Go(func() {
+			for range 50 {
+				request, reply := strconv.Itoa(i), make([]byte, 8)
+				if n, err := c.Exchange([]byte(request), reply); err != nil || string(reply[:n]) != request {
+					t.Errorf("asked %s, got %q, %v", request, reply[:n], err)
+				}
+			}
+		})
 	}
-	var limit unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
-		t.Fatal(err)
+	for i := range 20 {
+		c := dial(t, d, mute)
+		conns = append(conns, c)
+		c.SetDeadline(time.Now().Add(time.Duration(i) * 5 * time.Millisecond))
+		done.Go(func() {
+			if _, err := c.Exchange([]byte("x"), make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Errorf("got %v, want %v", err, os.ErrDeadlineExceeded)
+			}
+		})
 	}
-	none := limit
-	none.Cur = 0
-	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &none); err != nil {
-		t.Fatal(err)
+	done.Wait()
+	l := &d.loops[0]
+	isRunning := func() bool {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return l.running
 	}
-	_, err := c.Exchange([]byte("x"), make([]byte, 1))
-	if errReset := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); errReset != nil {
-		t.Fatal(errReset)
+	if !isRunning() {
+		t.Error("the loop has ended, and there are connections")
 	}
-	if err != nil || c.file == nil || d.taken.Load() != 0 {
-		t.Errorf("got %v, with the poller: %t, places taken: %d", err, c.file != nil, d.taken.Load())
+	for _, c := range conns {
+		c.Close()
 	}
-	ask(t, c, "and goes on")
+	for isRunning() {
+		runtime.Gosched()
+	}
+	ask(t, dial(t, d, addr), "it begins again")
 }
 
 // A port where nobody listens is refused, also when the kernel connects from it.
@@ -227,18 +250,18 @@ func TestDescriptors(t *testing.T) {
 	drops := dropSYNs(t)
 	before := descriptors(t)
 	for range 20 {
-		d := &Dialer{places: 1}
+		d := newDialer(1)
 		c := dial(t, d, addr)
 		ask(t, c, "in the kernel")
-		d.takePlace()
-		ask(t, c, "with the poller")
-		d.leavePlace()
-		for range calmCalls {
-			ask(t, c, "taken back")
+		d.quick.Add(1)
+		ask(t, c, "with a loop")
+		d.quick.Add(-1)
+		for range calmCalls + 1 {
+			ask(t, c, "in the kernel again")
 		}
 		c.Close()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
-		if _, err := d.Dial(ctx, drops, Hint{Quick: true}); err == nil {
+		if _, err := d.Dial(ctx, drops, Hint{Quick: true}, nil); err == nil {
 			t.Error("no error from a port that drops SYNs")
 		}
 		cancel()

@@ -63,7 +63,7 @@ func dial(t testing.TB, d *Dialer, addr netip.AddrPort) *Conn {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	c, err := d.Dial(ctx, addr, Hint{Quick: true})
+	c, err := d.Dial(ctx, addr, Hint{Quick: true}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -157,7 +157,7 @@ func TestDeadline(t *testing.T) {
 
 // Whoever waits for a connection returns when it is closed.
 func TestClose(t *testing.T) {
-	for name, wait := range map[string]time.Duration{"at once": 0, "with the poller": 2 * briefly} {
+	for name, wait := range map[string]time.Duration{"at once": 0, "later": 2 * briefly} {
 		t.Run(name, func(t *testing.T) {
 			eachKind(t, func(t *testing.T, d *Dialer) {
 				asked := make(chan struct{})
@@ -291,11 +291,13 @@ func TestDialErrors(t *testing.T) {
 	refuses := listener.Addr().(*net.TCPAddr).AddrPort()
 	listener.Close()
 	eachKind(t, func(t *testing.T, d *Dialer) {
-		if _, err := d.Dial(t.Context(), refuses, Hint{Quick: true}); !errors.Is(err, syscall.ECONNREFUSED) {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		if _, err := d.Dial(ctx, refuses, Hint{Quick: true}, nil); !errors.Is(err, syscall.ECONNREFUSED) {
 			t.Errorf("got %v, want %v", err, syscall.ECONNREFUSED)
 		}
 		noZone := netip.MustParseAddrPort("[fe80::1%no-such-interface]:80")
-		if _, err := d.Dial(t.Context(), noZone, Hint{Quick: true}); err == nil || !strings.Contains(err.Error(), "no-such-interface") {
+		if _, err := d.Dial(ctx, noZone, Hint{Quick: true}, nil); err == nil || !strings.Contains(err.Error(), "no-such-interface") {
 			t.Errorf("got %v, want an error about the interface", err)
 		}
 	})

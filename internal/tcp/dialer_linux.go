@@ -1,59 +1,56 @@
 package tcp
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"math"
 	"net"
 	"net/netip"
 	"os"
 	"runtime"
 	"strconv"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
 // A Dialer makes connections. [NewDialer] makes one.
 type Dialer struct {
-	places int32        // for calls that wait in the kernel: one processor is left for others
-	taken  atomic.Int32 // of these
+	places int32        // how many calls are alone: one processor is left for others
+	quick  atomic.Int32 // calls of quick servers that are under way
+	loops  []loop
+	next   atomic.Uint32 // the loop whose turn it is
 }
 
 // NewDialer returns a Dialer.
-func NewDialer() *Dialer { return &Dialer{places: int32(runtime.GOMAXPROCS(0)) - 1} }
+func NewDialer() *Dialer { return newDialer(runtime.GOMAXPROCS(0) - 1) }
 
-// takePlace reports whether a call may wait in the kernel. It then has to leave its
-// place.
-func (d *Dialer) takePlace() bool {
-	if d.taken.Load() >= d.places {
-		return false
-	}
-	if d.taken.Add(1) > d.places {
-		d.leavePlace()
-		return false
-	}
-	return true
+func newDialer(places int) *Dialer {
+	return &Dialer{places: int32(places), loops: make([]loop, max(1, places))}
 }
 
-func (d *Dialer) leavePlace() { d.taken.Add(-1) }
+// loop returns the one for one more connection.
+func (d *Dialer) loop() *loop { return &d.loops[int(d.next.Add(1))%len(d.loops)] }
 
-// Dial connects to an address, until ctx is done or its deadline has passed.
-func (d *Dialer) Dial(ctx context.Context, addr netip.AddrPort, hint Hint) (*Conn, error) {
+// Dial connects to an address, until ctx is done or its deadline has passed. The task, which can be nil, is the connection's.
+func (d *Dialer) Dial(ctx context.Context, addr netip.AddrPort, hint Hint, task Task) (*Conn, error) {
 	addr = netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())
 	to, family, err := sockaddr(addr)
 	if err != nil {
 		return nil, err
 	}
-	c := &Conn{Hint: hint, dialer: d}
-	c.end, _ = ctx.Deadline()
-	c.enterKernel()
-	defer c.leaveKernel()
-	kind := unix.SOCK_STREAM | unix.SOCK_CLOEXEC
-	if !c.inKernel {
-		kind |= unix.SOCK_NONBLOCK
-	}
-	if c.fd, err = unix.Socket(family, kind, 0); err != nil {
+	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
 		return nil, os.NewSyscallError("socket", err)
+	}
+	c := &Conn{Hint: hint, Task: task, dialer: d, fd: fd, inUse: true}
+	defer c.finish()
+	var ends bool
+	if c.end, ends = ctx.Deadline(); !ends {
+		c.end = time.Now().Add(math.MaxInt64)
 	}
 	err = c.connect(ctx, to)
 	if err == nil && c.isItself(addr) {
@@ -66,33 +63,34 @@ func (d *Dialer) Dial(ctx context.Context, addr netip.AddrPort, hint Hint) (*Con
 	return c, nil
 }
 
+// connect tries twice at first: with a server on the same machine that is enough.
 func (c *Conn) connect(ctx context.Context, to unix.Sockaddr) error {
-	if c.inKernel {
-		if err := c.block(); err != nil {
-			return err
-		}
-	}
-	connect := func(fd uintptr) error { return os.NewSyscallError("connect", unix.Connect(int(fd), to)) }
-	err := connect(uintptr(c.fd))
-	if !isConnecting(err) {
+	if err := c.tryConnect(to); !isConnecting(err) {
 		return err
 	}
-	if err := c.park(); err != nil {
+	if err := c.tryConnect(to); !isConnecting(err) {
+		return err
+	}
+	if err := c.join(unix.EPOLLIN | unix.EPOLLOUT); err != nil {
 		return err
 	}
 	stop := context.AfterFunc(ctx, func() { c.Close() })
-	errWait := c.raw.Write(func(fd uintptr) (done bool) {
-		err = connect(fd)
-		return !isConnecting(err)
-	})
-	switch {
-	case !stop():
-		return ctx.Err()
-	case errWait != nil:
-		return c.plain(errWait)
-	default:
-		return err
+	defer stop()
+	for {
+		if err := c.wait(); err != nil {
+			return err
+		}
+		if c.isClosed() {
+			return cmp.Or(ctx.Err(), net.ErrClosed)
+		}
+		if err := c.tryConnect(to); !isConnecting(err) {
+			return err
+		}
 	}
+}
+
+func (c *Conn) tryConnect(to unix.Sockaddr) error {
+	return os.NewSyscallError("connect", unix.Connect(c.fd, to))
 }
 
 // isItself reports whether the connection has itself at its other end: to a port where
@@ -113,7 +111,7 @@ func (c *Conn) isItself(addr netip.AddrPort) bool {
 }
 
 func isConnecting(err error) bool {
-	return isErrno(err, unix.EINPROGRESS) || isErrno(err, unix.EALREADY) || isErrno(err, unix.EINTR)
+	return errors.Is(err, unix.EINPROGRESS) || errors.Is(err, unix.EALREADY) || errors.Is(err, unix.EINTR)
 }
 
 func sockaddr(addr netip.AddrPort) (to unix.Sockaddr, family int, err error) {

@@ -1,11 +1,13 @@
-// Package tcp makes TCP connections for calls: a request goes out, and its reply
-// is awaited. They are cheapest where those of package net are dear: for a few calls
-// at a time that are answered at once.
+// Package tcp makes TCP connections for calls: a request goes out, and its reply is
+// awaited. They are cheaper than those of package net, in which each waits with a goroutine
+// of its own: to wake that for a reply is most of what a call costs.
 //
-// Who reads from a connection of package net parks its goroutine with Go's poller, and
-// the next event on any connection wakes a thread that looks whom it is for. With
-// thousands of calls under way that is how it has to be. With one it is most of what
-// the call costs, and keeps the processor busy on which its server is to answer. So a
-// few calls, one less than there are processors, may wait in the kernel as a program in
-// C would. If that lasts, or there are more, the poller gets the connection.
+// Who calls is a [Task]. When it has to wait, the task is suspended. A loop, one goroutine,
+// waits for all connections at once and resumes the tasks whose replies have come, one after
+// the other: each takes its reply, and makes its next call, without anybody being woken.
+// There are several loops when there are processors for them.
+//
+// One quick call at a time, or as many as there are processors but one, need no loop: they
+// wait in the kernel as a program in C would. When they become more, or when one lasts, the
+// loop has their connections.
 package tcp

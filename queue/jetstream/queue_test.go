@@ -128,6 +128,8 @@ func (*takenReader) Renew(*evid.Subscription) {}
 // Discard implements [queue.Reader].
 func (*takenReader) Discard() {}
 
+func (*takenReader) Reads() {}
+
 // Detach implements [queue.Reader].
 func (*takenReader) Detach() {}
 

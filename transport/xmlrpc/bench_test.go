@@ -97,7 +97,7 @@ func BenchmarkDial(b *testing.B) {
 	defer l.Close()
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := l.dial(s.(*socket)); err != nil {
+		if _, err := l.dial(s.(*socket), new(buffers)); err != nil {
 			b.Fatal(err)
 		}
 		l.Idle()

@@ -1,12 +1,24 @@
 package xmlrpc
 
-import "sync"
+import (
+	"sync"
+
+	"github.com/evid/evid"
+)
 
 // Buffers are what a lane needs while it delivers.
 type buffers struct {
-	body    []byte // of the request: how long it is stands before it
+	task    evid.Task // that delivers; nil: a goroutine does
+	body    []byte    // of the request: how long it is stands before it
 	request []byte
 	reply   replyReader
+}
+
+// mayBlock is called before what may block.
+func (b *buffers) mayBlock() {
+	if b.task != nil {
+		b.task.Own()
+	}
 }
 
 // What one large event or reply needed is not kept. A full multicall is no such.
@@ -27,6 +39,7 @@ func (p *bufferPool) get() *buffers {
 }
 
 func (p *bufferPool) put(b *buffers) {
+	b.task = nil
 	if max(cap(b.body), cap(b.request)) <= maxKeptRequest && cap(b.reply.buf) <= maxKeptReply {
 		p.pool.Put(b)
 	}

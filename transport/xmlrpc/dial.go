@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/evid/evid"
 	"github.com/evid/evid/internal/tcp"
 )
 
@@ -16,15 +17,16 @@ const noProbes = -1
 
 // dial connects to the server, with all addresses of its name and the TLS
 // handshake before connect_timeout. Close aborts it.
-func (l *lane) dial(s *socket) (*connection, error) {
+func (l *lane) dial(s *socket, b *buffers) (*connection, error) {
 	end := time.Now().Add(s.opts.ConnectTimeout)
 	var ctx context.Context = &dialContext{Context: context.Background(), lane: l, end: end}
 	if _, err := netip.ParseAddr(s.dialHost()); err != nil || s.isTLS() {
+		b.mayBlock()
 		timed, cancel := context.WithDeadline(ctx, end)
 		defer cancel()
 		ctx = timed
 	}
-	conn, err := l.dest.t.dial(ctx, s, l.hint)
+	conn, err := l.dest.t.dial(ctx, s, l.hint, b.task)
 
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -85,10 +87,10 @@ func (d *dialContext) AfterFunc(f func()) (stop func() bool) {
 
 // dial resolves the name and tries its addresses one after the other, each for
 // its share of the time that is left.
-func (t *Transports) dial(ctx context.Context, s *socket, hint tcp.Hint) (stream, error) {
+func (t *Transports) dial(ctx context.Context, s *socket, hint tcp.Hint, task evid.Task) (stream, error) {
 	host := s.dialHost()
 	if addr, err := netip.ParseAddr(host); err == nil {
-		return t.dialAddress(ctx, s, addr, hint)
+		return t.dialAddress(ctx, s, addr, hint, task)
 	}
 	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 	if err != nil {
@@ -98,7 +100,7 @@ func (t *Transports) dial(ctx context.Context, s *socket, hint tcp.Hint) (stream
 	for i, addr := range addrs {
 		end, _ := ctx.Deadline()
 		share, cancel := context.WithTimeout(ctx, time.Until(end)/time.Duration(len(addrs)-i))
-		conn, err := t.dialAddress(share, s, addr, hint)
+		conn, err := t.dialAddress(share, s, addr, hint, task)
 		cancel()
 		if err == nil {
 			return conn, nil
@@ -112,14 +114,14 @@ func (t *Transports) dial(ctx context.Context, s *socket, hint tcp.Hint) (stream
 
 // dialAddress connects to one address. What is to be half closed, or secured, is a
 // connection of package net.
-func (t *Transports) dialAddress(ctx context.Context, s *socket, ip netip.Addr, hint tcp.Hint) (stream, error) {
+func (t *Transports) dialAddress(ctx context.Context, s *socket, ip netip.Addr, hint tcp.Hint, task evid.Task) (stream, error) {
 	port, err := strconv.ParseUint(s.port(), 10, 16)
 	if err != nil {
 		return nil, err // not with a socket that was parsed
 	}
 	addr := netip.AddrPortFrom(ip.Unmap(), uint16(port))
 	if s.opts.Confirm && !s.isTLS() {
-		conn, err := t.dialer.Dial(ctx, addr, hint)
+		conn, err := t.dialer.Dial(ctx, addr, hint, task)
 		if err != nil {
 			return nil, err // not conn: a nil *tcp.Conn is no nil stream
 		}

@@ -32,13 +32,22 @@ const maxConnectionAge = 5 * time.Minute
 
 var errClosed = errors.New("the lane is closed")
 
+var _ evid.Suspender = (*lane)(nil)
+
 // Deliver implements [evid.Lane]. It attempts one item, or several in one
 // system.multicall.
-func (l *lane) Deliver(batch []evid.Item) {
+func (l *lane) Deliver(batch []evid.Item) { l.DeliverTask(nil, batch) }
+
+// DeliverTask implements [evid.Suspender].
+func (l *lane) DeliverTask(task evid.Task, batch []evid.Item) {
 	s := batch[0].Socket.(*socket)
 	buffers := &l.dest.t.buffers
 	b := buffers.get()
 	defer buffers.put(b)
+	b.task = task
+	if s.isTLS() || !s.opts.Confirm {
+		b.mayBlock()
+	}
 	if !s.opts.Confirm {
 		batch[0].Result = l.send(s, b, batch[0].Event)
 		return
@@ -98,7 +107,7 @@ type outcome struct {
 func (l *lane) exchange(s *socket, b *buffers) (o outcome) {
 	var end time.Time
 	for {
-		conn, err := l.connect(s)
+		conn, err := l.connect(s, b)
 		if err != nil {
 			o.dial = err
 			return o
@@ -108,6 +117,9 @@ func (l *lane) exchange(s *socket, b *buffers) (o outcome) {
 			end = start.Add(s.opts.Timeout)
 		}
 		reused := conn.served > 0
+		if conn.calls != nil {
+			conn.calls.Task = b.task
+		}
 		o.reply, o.err = conn.exchange(b, end, l.hint)
 		now := time.Now()
 		o.took = now.Sub(start)
@@ -160,7 +172,7 @@ func (l *lane) unlessClosed(result evid.Result) evid.Result {
 }
 
 // connect returns the connection there is, or a new one.
-func (l *lane) connect(s *socket) (*connection, error) {
+func (l *lane) connect(s *socket, b *buffers) (*connection, error) {
 	l.mu.Lock()
 	conn, closed := l.conn, l.closed
 	l.mu.Unlock()
@@ -170,7 +182,7 @@ func (l *lane) connect(s *socket) (*connection, error) {
 	case conn != nil:
 		return conn, nil
 	default:
-		return l.dial(s)
+		return l.dial(s, b)
 	}
 }
 

@@ -31,7 +31,7 @@ func (l *lane) send(s *socket, b *buffers, e *evid.Event) evid.Result {
 		return evid.Result{}
 	}
 	b.writeCall(s, e)
-	conn, err := l.connect(s)
+	conn, err := l.connect(s, b)
 	if err != nil {
 		return l.unlessClosed(s.judgeDial(err))
 	}
