@@ -187,8 +187,17 @@ func (c *Conn) task() Task {
 	return c.waiter
 }
 
-// wait returns when something has happened, maybe to another connection, or the deadline is
-// near.
+// await returns when it is worth another try of what could not be done at once.
+func (c *Conn) await(events uint32) error {
+	blocked := c.blocks // for a while: long enough
+	if err := c.join(events); err != nil || blocked {
+		return err
+	}
+	return c.wait()
+}
+
+// wait returns when something has happened, maybe to another connection, or the deadline has
+// passed.
 func (c *Conn) wait() error {
 	if !time.Now().Before(c.end) {
 		return os.ErrDeadlineExceeded
@@ -220,12 +229,8 @@ func (c *Conn) receive(p []byte) (int, error) {
 		case err != syscall.EAGAIN:
 			c.read = time.Now()
 			return max(n, 0), endOf(n, os.NewSyscallError("read", err))
-		case c.blocks:
-			err = c.join(unix.EPOLLIN)
-		default:
-			err = c.wait()
 		}
-		if err != nil {
+		if err := c.await(unix.EPOLLIN); err != nil {
 			return 0, err
 		}
 	}
@@ -244,10 +249,7 @@ func (c *Conn) write(p []byte) (int, error) {
 		case err != syscall.EAGAIN:
 			return sent, os.NewSyscallError("write", err)
 		}
-		if err := c.join(unix.EPOLLIN | unix.EPOLLOUT); err != nil {
-			return sent, err
-		}
-		if err := c.wait(); err != nil {
+		if err := c.await(unix.EPOLLIN | unix.EPOLLOUT); err != nil {
 			return sent, err
 		}
 	}

@@ -71,13 +71,10 @@ func (c *Conn) connect(ctx context.Context, to unix.Sockaddr) error {
 	if err := c.tryConnect(to); !isConnecting(err) {
 		return err
 	}
-	if err := c.join(unix.EPOLLIN | unix.EPOLLOUT); err != nil {
-		return err
-	}
 	stop := context.AfterFunc(ctx, func() { c.Close() })
 	defer stop()
 	for {
-		if err := c.wait(); err != nil {
+		if err := c.await(unix.EPOLLIN | unix.EPOLLOUT); err != nil {
 			return err
 		}
 		if c.isClosed() {
