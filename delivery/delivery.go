@@ -15,7 +15,7 @@ import (
 
 // Options configure an [Engine].
 type Options struct {
-	Log *slog.Logger // nil: no log
+	Log *slog.Logger // must not block, as others wait; nil: no log
 	// Raise raises the events about subscribers: see [Events]. nil: they are not
 	// raised.
 	Raise func(ctx context.Context, event string, params ...evid.Param) (evid.ID, error)

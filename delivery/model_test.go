@@ -98,7 +98,11 @@ func (w *world) Open(evid.Socket) evid.Lane {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.lanes++
-	return &worldLane{world: w, closed: make(chan struct{})}
+	l := &worldLane{world: w, closed: make(chan struct{})}
+	if w.lanes%2 == 0 {
+		return suspendingLane{l}
+	}
+	return l
 }
 
 type worldLane struct {

@@ -139,7 +139,7 @@ func (s *subscriber) Discard() {
 	}
 }
 
-// Reads implements [queue.Reader]. Others do not wait for the disk.
+// Reads implements [queue.Reader]. Nobody else waits for the disk.
 func (s *subscriber) Reads() { s.worker.task.Own() }
 
 // Detach implements [queue.Reader].

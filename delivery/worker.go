@@ -278,8 +278,8 @@ func (w *worker) deliver(batch *queue.Batch) (goesOn bool) {
 	return true
 }
 
-// attempt makes a call. What was not plainly delivered is not settled while others wait: it is
-// told of, and saved.
+// attempt makes a call. What was not delivered is not settled while others wait: who is gone, for
+// one, is dismissed on disk.
 func (w *worker) attempt(items []evid.Item) {
 	if conn, ok := w.conn.(evid.Suspender); ok {
 		conn.DeliverTask(w.task, items)
