@@ -20,8 +20,8 @@ const noProbes = -1
 func (l *lane) dial(s *socket, b *buffers) (*connection, error) {
 	end := time.Now().Add(s.opts.ConnectTimeout)
 	var ctx context.Context = &dialContext{Context: context.Background(), lane: l, end: end}
+	b.mayBlock() // and takes long in any case
 	if _, err := netip.ParseAddr(s.dialHost()); err != nil || s.isTLS() {
-		b.mayBlock()
 		timed, cancel := context.WithDeadline(ctx, end)
 		defer cancel()
 		ctx = timed
