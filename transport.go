@@ -20,17 +20,20 @@ type Transport interface {
 	Open(s Socket) Lane
 }
 
-// A Lane is a connection to one destination. It dials inside Deliver and
-// keeps what it has learned while there is no connection.
+// A Lane is a connection to one destination. It dials inside Deliver, and there need
+// not be a connection all the time.
 type Lane interface {
 	// Deliver attempts a prefix of batch in order and sets the Result of each item
 	// it attempted; those whose verdict is NotSent come again. It sets at least one
 	// verdict other than NotSent unless the lane was closed. How long an attempt may
 	// take is what its socket says. One goroutine at a time calls it.
 	Deliver(batch []Item)
-	// Idle says that nothing waits to be sent: what should not stay open closes.
+	// Idle says that nothing waits to be sent: what should not stay open closes. It
+	// reports whether the lane should be kept, as it has learned what the next one would
+	// have to learn anew, or has still something to do. Else it may be closed, until
+	// there is something to send: there can be very many that have nothing to do.
 	// It is called by the goroutine that calls Deliver.
-	Idle()
+	Idle() (keep bool)
 	// Close closes the lane for good, from any goroutine, and may be called again.
 	// A Deliver that runs
 	// returns at once; Close waits for what the lane itself has started, about a

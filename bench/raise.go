@@ -136,7 +136,7 @@ func (l *stubLane) Deliver(batch []evid.Item) {
 }
 
 // Idle implements [evid.Lane].
-func (*stubLane) Idle() {}
+func (*stubLane) Idle() (keep bool) { return false }
 
 // Close implements [evid.Lane].
 func (l *stubLane) Close() error {

@@ -29,8 +29,8 @@ func (n *instant) Deliver(batch []evid.Item) {
 	n.delivered <- struct{}{}
 }
 
-func (n *instant) Idle()        {}
-func (n *instant) Close() error { return nil }
+func (n *instant) Idle() (keep bool) { return false }
+func (n *instant) Close() error      { return nil }
 
 // From the queue through the engine to a lane and back nothing is allocated, also
 // when a worker has to be woken. The race detector allocates itself.

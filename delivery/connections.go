@@ -47,6 +47,19 @@ func (c *connections) pop() evid.Lane {
 	return conn
 }
 
+// idle says that nothing waits, and keeps those that should be kept.
+func (c *connections) idle() {
+	kept := connections{}
+	c.each(func(conn evid.Lane) {
+		if conn.Idle() {
+			kept.push(conn)
+		} else {
+			conn.Close() // its error says nothing that could be acted upon
+		}
+	})
+	*c = kept
+}
+
 // each calls do for each connection.
 func (c *connections) each(do func(evid.Lane)) {
 	if c.first != nil {

@@ -117,9 +117,17 @@ func TestUnsubscribeSilent(t *testing.T) {
 	})
 }
 
-// A lane that is idle keeps what it has learned, and lets its connection go.
+// The connection of a lane that is idle goes. The lane does so as well, unless it has
+// learned something special.
 func TestIdle(t *testing.T) {
+	for _, special := range []bool{false, true} {
+		t.Run(fmt.Sprintf("special=%t", special), func(t *testing.T) { testIdle(t, special) })
+	}
+}
+
+func testIdle(t *testing.T, special bool) {
 	inBubble(t, func(f *fixture) {
+		f.network.special = special
 		f.subscribe("E_A", "h/a")
 		f.raise("E_A")
 		time.Sleep(499 * time.Millisecond)
@@ -133,10 +141,17 @@ func TestIdle(t *testing.T) {
 		if n := f.network.lanes[0].idled; n != 1 {
 			t.Errorf("idle %d times, want once", n)
 		}
+		opened, open := 2, 0 // once there is something to deliver again
+		if special {
+			opened, open = 1, 1
+		}
+		if n := f.network.open(); n != open {
+			t.Errorf("%d lanes are open when idle, want %d", n, open)
+		}
 		f.raise("E_A")
 		f.wantDelivered("h/a=1", "h/a=2", "h/a=3")
-		if n := f.network.opened(); n != 1 {
-			t.Errorf("opened %d times", n)
+		if n := f.network.opened(); n != opened {
+			t.Errorf("opened %d times, want %d", n, opened)
 		}
 	})
 }

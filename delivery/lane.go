@@ -161,9 +161,10 @@ func (l *lane) countLocked(n int32) {
 	l.engine.connected += int(n)
 }
 
-// closedLocked says that the connections that rest are closed.
-func (l *lane) closedLocked() {
+// closedLocked says that the connections that rest are closed, and which are kept.
+func (l *lane) closedLocked(kept connections) {
 	l.closing = false
+	l.resting = kept
 	l.countLocked(-l.connected)
 }
 

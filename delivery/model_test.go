@@ -146,11 +146,14 @@ func (l *worldLane) Deliver(batch []evid.Item) {
 	l.world.answer(of, batch[:takes])
 }
 
-func (l *worldLane) Idle() {
+func (l *worldLane) Idle() (keep bool) {
 	if !l.busy.TryLock() {
 		panic("Idle while Deliver runs")
 	}
 	defer l.busy.Unlock()
+	l.world.mu.Lock()
+	defer l.world.mu.Unlock()
+	return l.world.rng.IntN(2) == 0
 }
 
 func (l *worldLane) Close() error {

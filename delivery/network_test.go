@@ -25,6 +25,7 @@ type network struct {
 	calls   []string                                // what was delivered: host/method=value
 	answers map[string]func(*evid.Item) evid.Result // by host or host/method: what comes of an item, but for closing
 	whole   bool                                    // a call takes all of a batch
+	special bool                                    // lanes that are idle should be kept
 	policy  func(*evid.Policy)                      // changes that of all sockets; nil: the default
 }
 
@@ -201,7 +202,10 @@ func (l *netLane) deliver(item *evid.Item, s *netSocket) {
 	item.Result = evid.Result{Verdict: evid.Delivered, Answered: true}
 }
 
-func (l *netLane) Idle() { l.idled++ }
+func (l *netLane) Idle() (keep bool) {
+	l.idled++
+	return l.network.special
+}
 
 func (l *netLane) Close() error {
 	l.once.Do(func() { close(l.closed) })
@@ -223,7 +227,7 @@ type fixture struct {
 // on at its end.
 func inBubble(t *testing.T, test func(f *fixture)) {
 	synctest.Test(t, func(t *testing.T) {
-		f := &fixture{T: t, network: new(network)}
+		f := &fixture{T: t, network: &network{special: true}}
 		log := slog.New(slog.NewTextHandler(&f.log, nil))
 		f.engine = delivery.New(delivery.Options{Log: log, Raise: f.notice})
 		f.queue = queue.New(queue.DefaultParams(), f.engine)

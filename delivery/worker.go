@@ -117,7 +117,7 @@ func (w *worker) work(*task) {
 				continue
 			}
 			w.task.Own() // closing may block
-			w.close.each(evid.Lane.Idle)
+			w.close.idle()
 		}
 	}
 }
@@ -141,7 +141,7 @@ func (w *worker) next() bool {
 	l := w.lane
 	l.calls--
 	if w.sub == nil {
-		l.closedLocked()
+		l.closedLocked(w.close)
 	} else {
 		w.endTurnLocked()
 	}

@@ -177,8 +177,8 @@ func (l *lane) run(name string, e *evid.Event) error {
 // several lines.
 func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
 
-// Idle implements [evid.Lane]: there is nothing to close.
-func (l *lane) Idle() {}
+// Idle implements [evid.Lane]: a lane knows nothing.
+func (l *lane) Idle() (keep bool) { return false }
 
 // Close implements [evid.Lane].
 func (l *lane) Close() error {

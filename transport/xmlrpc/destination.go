@@ -6,7 +6,8 @@ import (
 )
 
 // A destination is what was learned of the server behind a scheme, host and
-// port. All lanes to it share it, and it lasts as long as one of them is open.
+// port. All lanes to it share it, and it lasts as long as one of them is open. One that
+// has nothing to do stays open as long as the destination is special.
 // Times are those of [Transports.now].
 type destination struct {
 	t    *Transports
@@ -63,6 +64,18 @@ func (d *destination) keeps(served int, now time.Duration) bool {
 		d.hangUps, d.closeFor = 0, 0
 	}
 	return now >= d.closeFor
+}
+
+// isSpecial reports whether more is known of the server than what the next call would
+// say as well.
+func (d *destination) isSpecial(now time.Duration) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	special := d.hangUps > 0 || now < d.closeFor
+	for p := &d.oldest; p != nil && !special; p = p.next {
+		special = p.size > 0 || now < p.single
+	}
+	return special
 }
 
 // pathLocked returns what was learned of a path. It is valid up to the next call.

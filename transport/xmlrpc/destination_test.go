@@ -237,3 +237,36 @@ func TestPathsAreBounded(t *testing.T) {
 		t.Errorf("%d paths, want the newest %d", n, maxPaths)
 	}
 }
+
+// A lane that is idle is to be kept for what a call does not say by itself, and only as
+// long as that is so.
+func TestIdleLaneIsKept(t *testing.T) {
+	hangUp := func(d *destination) { d.hungUp(d.t.now()) }
+	for _, test := range []struct {
+		name        string
+		learn       func(*destination)
+		kept        bool
+		afterAnHour bool
+	}{
+		{"nothing", func(*destination) {}, false, false},
+		{"a call", func(d *destination) { d.called("/RPC2", proven(1)) }, false, false},
+		{"a hang-up", hangUp, true, true},
+		{"two hang-ups", func(d *destination) { hangUp(d); hangUp(d) }, true, false},
+		{"a multicall", func(d *destination) { d.multicallWorked("/RPC2", 2, time.Second) }, true, true},
+		{"no multicall", func(d *destination) { d.multicallFailed("/RPC2", d.t.now()) }, true, false},
+		{"of another path", func(d *destination) { d.called("/", proven(1)); d.multicallFailed("/RPC2", d.t.now()) }, true, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			transports := newTransports(t, nil)
+			l := openTestLane(t, transports, "h:1:m")
+			test.learn(l.dest)
+			if kept := l.Idle(); kept != test.kept {
+				t.Errorf("kept: %t", kept)
+			}
+			transports.anHourLater()
+			if kept := l.Idle(); kept != test.afterAnHour {
+				t.Errorf("kept an hour later: %t", kept)
+			}
+		})
+	}
+}

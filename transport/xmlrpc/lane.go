@@ -199,7 +199,10 @@ func (l *lane) disconnect() {
 
 // Idle implements [evid.Lane]. The connection closes: a server that serves one
 // at a time is then free for others.
-func (l *lane) Idle() { l.disconnect() }
+func (l *lane) Idle() (keep bool) {
+	l.disconnect()
+	return l.isDraining() || l.dest.isSpecial(l.dest.t.now())
+}
 
 // Close implements [evid.Lane].
 func (l *lane) Close() error {

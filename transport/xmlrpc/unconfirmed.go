@@ -88,6 +88,13 @@ func (l *lane) drain(conn net.Conn) {
 	})
 }
 
+// isDraining reports whether connections of the lane drain.
+func (l *lane) isDraining() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.unconfirmed != nil && len(l.unconfirmed.draining) > 0
+}
+
 // closeLocked lets go of who waits for room, and hurries the connections.
 func (u *unconfirmed) closeLocked() {
 	u.room.Signal()

@@ -46,3 +46,18 @@ func TestDrainingIsBounded(t *testing.T) {
 		wantEqual(t, "draining", len(l.unconfirmed.draining), 0)
 	})
 }
+
+// A lane whose connections drain is to be kept until they have: closing it would hurry
+// them.
+func TestDrainingLaneIsKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := openTestLane(t, newTransports(t, nil), "h:1:m;confirm=0")
+		l.waitForRoom()
+		ours, theirs := net.Pipe()
+		l.drain(ours)
+		wantEqual(t, "kept while one drains", l.Idle(), true)
+		theirs.Close()
+		synctest.Wait()
+		wantEqual(t, "kept after that", l.Idle(), false)
+	})
+}
