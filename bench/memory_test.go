@@ -5,7 +5,7 @@ import "testing"
 // There can be very many subscribers that have nothing to do, each at a server of its own:
 // this is what one takes in all.
 func TestIdleMemory(t *testing.T) {
-	const most = 700 // bytes
+	const most = 520 // bytes
 	n, err := newNotifier(1024, nil)
 	if err != nil {
 		t.Fatal(err)

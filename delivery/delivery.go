@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"math"
 	"slices"
 	"sync"
 	"time"
@@ -79,9 +78,7 @@ func (e *Engine) now() time.Duration { return time.Since(e.began) }
 
 // Attach implements [queue.Deliverer].
 func (e *Engine) Attach(c *queue.Cursor, sub *evid.Subscription) queue.Reader {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return &subscriber{engine: e, cursor: c, sub: sub, lane: e.joinLocked(sub)}
+	return &subscriber{engine: e, cursor: c, sub: sub}
 }
 
 // Wake implements [queue.Deliverer]. With a first event the newest subscriber comes
@@ -118,19 +115,6 @@ func (e *Engine) wakeMany(cursors []*queue.Cursor) {
 	defer e.mu.Unlock()
 	e.waking--
 	e.drainedLocked()
-}
-
-// joinLocked returns the lane of a subscription, with one subscriber more.
-func (e *Engine) joinLocked(sub *evid.Subscription) *lane {
-	policy := evid.PolicyOf(sub.Socket)
-	name := nameOf(sub, &policy)
-	l := e.lanes[name]
-	if l == nil {
-		l = &lane{engine: e, name: name, connections: int32(min(max(1, policy.Connections), math.MaxInt32/2))}
-		e.lanes[name] = l
-	}
-	l.subscribers++
-	return l
 }
 
 // Drain waits until all that waits is delivered, at most until ctx is done. Who

@@ -148,11 +148,37 @@ func testIdle(t *testing.T, special bool) {
 		if n := f.network.open(); n != open {
 			t.Errorf("%d lanes are open when idle, want %d", n, open)
 		}
+		if n := f.engine.Lanes(); n != open {
+			t.Errorf("the engine knows %d lanes when idle, want %d", n, open)
+		}
 		f.raise("E_A")
 		f.wantDelivered("h/a=1", "h/a=2", "h/a=3")
 		if n := f.network.opened(); n != opened {
 			t.Errorf("opened %d times, want %d", n, opened)
 		}
+	})
+}
+
+// A lane that was quick is so again when it has been idle: its turn comes before those of
+// lanes that may be slow.
+func TestQuickAfterIdle(t *testing.T) {
+	inBubble(t, func(f *fixture) {
+		f.network.special = false
+		f.engine.LimitCrew(1, 1, 40, 30)
+		f.subscribe("E_A", "quick/a")
+		f.raise("E_A")
+		time.Sleep(time.Second)
+		if n := f.engine.Lanes(); n != 0 {
+			t.Fatalf("%d lanes when idle", n)
+		}
+		for i := range 8 {
+			f.subscribe("E_B", fmt.Sprintf("h%d/slow", i))
+		}
+		f.raise("E_B")
+		synctest.Wait()
+		f.raise("E_A")
+		time.Sleep(12 * time.Millisecond) // then there is a second worker
+		f.wantDelivered("quick/a=1", "quick/a=3")
 	})
 }
 

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/evid/evid/queue"
 )
 
 // LimitCrew makes an engine that has done nothing yet one with few workers.
@@ -20,19 +22,32 @@ func (e *Engine) Extra() int {
 	return e.crew.extra
 }
 
-// Audit compares what an open engine counts with what there is, and returns what is
-// wrong. Every worker must be in a call or close connections, and all timers whose
-// time has come must have ended.
-func (e *Engine) Audit(subscribers int) []string {
+// Lanes is how many lanes there are.
+func (e *Engine) Lanes() int {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	a := &audit{Engine: e}
+	return len(e.lanes)
+}
+
+// Audit compares what an open engine counts with what there is, and returns what is
+// wrong. Every worker must be in a call or close connections, and all timers whose
+// time has come must have ended. The readers are all that were ever attached.
+func (e *Engine) Audit(readers []queue.Reader) []string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	a := &audit{Engine: e, joined: make(map[*lane]int)}
+	for _, r := range readers {
+		if s := r.(*subscriber); s.lane != nil && !s.detached {
+			a.joined[s.lane]++
+		}
+	}
 	a.watchLocked()
 	a.crewLocked()
-	joined, connected, stalled, queued, idle := 0, 0, 0, 0, 0
+	connected, stalled, queued, idle := 0, 0, 0, 0
 	for name, l := range e.lanes {
 		a.laneLocked(name, l)
-		joined += int(l.subscribers)
+		a.same(name+": subscribers", int(l.subscribers), a.joined[l])
+		delete(a.joined, l)
 		connected += int(l.connected)
 		if l.backoff.stalling() {
 			stalled++
@@ -46,7 +61,7 @@ func (e *Engine) Audit(subscribers int) []string {
 		}
 	}
 	a.pausedLocked()
-	a.same("subscribers of lanes", joined, subscribers)
+	a.same("lanes that are no more and have subscribers", 0, len(a.joined))
 	a.same("connected", e.connected, connected)
 	a.same("stalled", e.stalled, stalled)
 	a.same("queued", e.crew.queuedLocked(), queued)
@@ -56,7 +71,8 @@ func (e *Engine) Audit(subscribers int) []string {
 
 type audit struct {
 	*Engine
-	wrong []string
+	joined map[*lane]int // how many subscribers have a lane
+	wrong  []string
 }
 
 func (a *audit) say(format string, args ...any) {
@@ -188,6 +204,8 @@ func (a *audit) laneLocked(name string, l *lane) {
 		say("%d subscribers, %d ready and %d paused", l.subscribers, l.ready.len, pausing)
 	case l.backoff.pauses() && l.backoff.until < a.now():
 		say("it still pauses")
+	case l.isSpareLocked():
+		say("it should be no more")
 	}
 	a.subscribersLocked(l)
 	runnable := l.isRunnableLocked()
@@ -218,7 +236,7 @@ func (a *audit) subscribersLocked(l *lane) {
 // pausedLocked looks at the subscribers that pause.
 func (a *audit) pausedLocked() {
 	for _, s := range elements(a, "paused", &a.paused) {
-		if a.lanes[s.lane.name] != s.lane || s.state != paused || s.detached || s.raising ||
+		if s.lane != nil && a.lanes[s.lane.name] != s.lane || s.state != paused || s.detached || s.raising ||
 			!s.backoff().pauses() || s.backoff().until < a.now() {
 			a.say("subscriber %v pauses and should not", s.sub.Socket)
 		}

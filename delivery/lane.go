@@ -13,7 +13,8 @@ const maxOvertaking = 3
 
 // nameOf names the lane of a subscription: by what a connection depends on, and by
 // what its policy asks for. Most names are the transport's, and take no memory.
-func nameOf(sub *evid.Subscription, policy *evid.Policy) string {
+func nameOf(sub *evid.Subscription) string {
+	policy := evid.PolicyOf(sub.Socket)
 	name := sub.Transport.Lane(sub.Socket)
 	if policy.Connections > 1 {
 		name += " connections=" + strconv.Itoa(policy.Connections)
@@ -24,8 +25,9 @@ func nameOf(sub *evid.Subscription, policy *evid.Policy) string {
 	return name
 }
 
-// A lane is the way to one destination, for all its subscribers. The engine's
-// lock guards it. There can be very many: it is kept small.
+// A lane is the way to one destination, for all its subscribers. One that has a single
+// subscriber, as most have, is there only while there is something to do or to know.
+// The engine's lock guards it.
 type lane struct {
 	link   links[lane]
 	engine *Engine
@@ -39,9 +41,10 @@ type lane struct {
 
 	backoff    *backoff    // of the destination; nil: all is well
 	unanswered *subscriber // the last one that was called, if it did not answer; else nil
+	recent     *subscriber // the last one that was called or has subscribed again; nil: it has left
 
 	connections int32 // calls at a time, but for those that are late
-	subscribers int32
+	subscribers int32 // that have this lane
 	calls       int32 // under way
 	late        int32 // of these: they have outlasted the patience of the others
 	connected   int32 // connections that may be open
@@ -116,6 +119,7 @@ func (l *lane) nextLocked() *subscriber {
 	l.closing = false
 	s := l.ready.pop()
 	s.raising = false
+	l.recent = s
 	return s
 }
 
@@ -173,17 +177,28 @@ func (l *lane) leaveLocked(s *subscriber) {
 	if l.unanswered == s {
 		l.unanswered = nil
 	}
+	if l.recent == s {
+		l.recent = nil
+	}
 	l.subscribers--
 	l.goLocked()
 }
 
-// goLocked removes the lane if nobody needs it any more.
+// goLocked removes the lane if nobody needs it any more, or not for now.
 func (l *lane) goLocked() {
 	e := l.engine
-	if l.subscribers > 0 || l.calls > 0 || e.lanes[l.name] != l {
+	switch {
+	case l.calls > 0 || e.lanes[l.name] != l:
+		return
+	case l.isSpareLocked():
+		l.recent.lane, l.recent.pace = nil, l.pace
+	case l.subscribers > 0:
 		return
 	}
 	delete(e.lanes, l.name)
+	if len(e.lanes) == 0 {
+		e.lanes = make(map[string]*lane) // they may have been many
+	}
 	if l.in != nil {
 		l.in.remove(l)
 		l.in = nil
@@ -191,6 +206,13 @@ func (l *lane) goLocked() {
 	l.closeLocked()
 	l.countLocked(-l.connected)
 	e.drainedLocked()
+}
+
+// isSpareLocked reports whether the lane has but one subscriber, and there is nothing to
+// do and nothing known but its pace: then it can be made anew when it is needed.
+func (l *lane) isSpareLocked() bool {
+	return l.subscribers == 1 && l.recent != nil && l.calls == 0 && l.connected == 0 &&
+		l.ready.len == 0 && l.resting.len() == 0 && l.backoff == nil && l.unanswered == nil
 }
 
 // closeLocked ends what goes on by itself: a pause, and what connections do.

@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"math"
 	"time"
 
 	"github.com/evid/evid"
@@ -14,13 +15,14 @@ type subscriber struct {
 	engine *Engine
 	cursor *queue.Cursor
 	sub    *evid.Subscription // as it is now
-	lane   *lane
-	worker *worker // serving: who does
+	lane   *lane              // nil: it is not there, or the subscriber has not needed it yet
+	worker *worker            // serving: who does
 
 	trouble     *trouble // nil: there was none yet
 	lastSuccess int64    // in nanoseconds of Unix time; 0: never
 
 	state     state
+	pace      pace // of the lane that is to be made
 	raising   bool // ready: a raiser waits for it
 	woken     bool // serving: more has come since
 	renewed   bool // serving: it has subscribed again since
@@ -62,7 +64,7 @@ func (s *subscriber) wakeLocked() {
 
 // readyLocked puts the subscriber in its lane's line.
 func (s *subscriber) readyLocked() {
-	l := s.lane
+	l := s.laneLocked()
 	s.state = ready
 	l.ready.push(s)
 	if l.backoff.pauses() && l.backoff.failures > 0 {
@@ -76,9 +78,37 @@ func (s *subscriber) hurryLocked() {
 	s.backoff().endLocked(s.engine, true)
 	s.state = ready
 	s.raising = true
-	s.lane.ready.pushFront(s)
-	s.lane.scheduleLocked()
+	l := s.laneLocked()
+	l.ready.pushFront(s)
+	l.scheduleLocked()
 }
+
+// laneLocked returns the subscriber's lane, which is there then.
+func (s *subscriber) laneLocked() *lane {
+	if s.lane == nil {
+		s.joinLocked()
+	}
+	return s.lane
+}
+
+// joinLocked puts the subscriber in the lane that its options ask for.
+func (s *subscriber) joinLocked() {
+	l := s.lookLocked()
+	if l == nil {
+		connections := evid.PolicyOf(s.sub.Socket).Connections
+		l = &lane{
+			engine: s.engine, name: nameOf(s.sub), pace: s.pace,
+			connections: int32(min(max(1, connections), math.MaxInt32/2)),
+		}
+		s.engine.lanes[l.name] = l
+	}
+	l.subscribers++
+	s.lane = l
+}
+
+// lookLocked returns the lane that the subscriber's options ask for, whether it has it
+// yet or not; nil: it is not there.
+func (s *subscriber) lookLocked() *lane { return s.engine.lanes[nameOf(s.sub)] }
 
 // outLocked takes the subscriber out of the chain it is in.
 func (s *subscriber) outLocked() {
@@ -113,7 +143,9 @@ func (s *subscriber) Renew(sub *evid.Subscription) {
 			s.readyLocked()
 		}
 	}
-	s.lane.resumeLocked(true)
+	if l := s.lookLocked(); l != nil {
+		l.resumeLocked(true)
+	}
 	e.dispatchLocked()
 }
 
@@ -124,9 +156,12 @@ func (s *subscriber) relocateLocked() {
 		return
 	}
 	s.renewed = false
-	from := s.lane
-	s.lane = s.engine.joinLocked(s.sub)
-	from.leaveLocked(s)
+	if from := s.lane; from != nil {
+		s.joinLocked()
+		from.leaveLocked(s)
+		s.lane.recent = s
+		s.lane.goLocked() // there may be nothing to do
+	}
 }
 
 // Discard implements [queue.Reader].
@@ -151,7 +186,9 @@ func (s *subscriber) Detach() {
 	s.detached = true
 	s.backoff().endLocked(e, true)
 	e.notices.forget(s)
-	s.lane.leaveLocked(s)
+	if s.lane != nil {
+		s.lane.leaveLocked(s)
+	}
 }
 
 // Report implements [queue.Reader].
@@ -163,7 +200,11 @@ func (s *subscriber) Report(status *evid.Status) {
 	if s.lastSuccess != 0 {
 		status.LastSuccess = time.Unix(0, s.lastSuccess)
 	}
-	for _, b := range []*backoff{s.lane.backoff, s.backoff()} {
+	var ofLane *backoff
+	if l := s.lookLocked(); l != nil {
+		ofLane = l.backoff
+	}
+	for _, b := range []*backoff{ofLane, s.backoff()} {
 		if b.pauses() && b.failures > 0 {
 			status.NextAttempt = e.began.Add(b.until)
 		}

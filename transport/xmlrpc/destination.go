@@ -127,4 +127,7 @@ func (all *destinations) release(d *destination) {
 	if d.refs--; d.refs == 0 {
 		delete(all.byName, d.name)
 	}
+	if len(all.byName) == 0 {
+		all.byName = nil // they may have been many
+	}
 }
