@@ -24,7 +24,6 @@ import (
 	"github.com/evid/evid/queue/jetstream"
 	"github.com/evid/evid/script/program"
 	"github.com/evid/evid/source/core"
-	"github.com/evid/evid/source/pike"
 	"github.com/evid/evid/transport/route"
 )
 
@@ -105,12 +104,6 @@ func build(c *config, opts Options, log *slog.Logger, level *logLevel) (*Daemon,
 	d.core = core.New(s.core, d.raise)
 	log = slog.New(d.core.LogHandler(log.Handler()))
 	d.log, d.routes = log, newRoutes(log, d.core)
-	if s.loaded["pike"] {
-		d.sources.checkRoute = s.source.pike.CheckRoute
-		d.sources.pike = pike.New(s.source.pike, pike.Options{
-			Log: d.log, Raise: d.raise,
-		})
-	}
 	schemes, errTransports := d.buildTransports(c)
 	library, err := d.library(c, schemes)
 	if err != nil {
@@ -140,7 +133,7 @@ func build(c *config, opts Options, log *slog.Logger, level *logLevel) (*Daemon,
 	}
 	schemes = append(schemes, route.New(d.routes))
 	d.events = evid.New(evid.Options{Keeper: d.queue, Transports: schemes, AutoRegister: s.evi.autoRegister})
-	for _, event := range slices.Concat(s.evi.register, delivery.Events(), core.Names(), d.sourceEvents(), d.routes.current.Load().Registers()) {
+	for _, event := range slices.Concat(s.evi.register, delivery.Events(), core.Names(), d.moduleEvents(), d.routes.current.Load().Registers()) {
 		if err := d.events.Register(event); err != nil {
 			return nil, errors.Join(err, d.closeQueue())
 		}
@@ -224,9 +217,6 @@ func (d *Daemon) buildMI(s *settings, info mi.Info) error {
 			parts.statistics(&d.stats)
 		}
 		commands = append(commands, parts.commands...)
-	}
-	if d.sources.pike != nil {
-		commands = append(commands, mi.PikeCommands(d.sources.pike)...)
 	}
 	if !s.loaded["mi_http"] {
 		return nil

@@ -55,6 +55,11 @@ func TestCheck(t *testing.T) {
 		{"switch", testConfig + `stderror_enabled="maybe"`, "", `<config>:8:18: stderror_enabled: expected an integer, got "maybe"`},
 		{"beyond loopback", testConfig + `modparam("httpd", "ip", "0.0.0.0")`, "", "auth_token"},
 		{
+			"function of a module", testConfig + `route { pike_check_req(); }`, "",
+			`<config>:8:9: function pike_check_req needs module pike: add loadmodule "pike.so"`,
+		},
+		{"function of a module that is loaded", testConfig + `loadmodule "pike.so" route { pike_check_req(); }`, "", ""},
+		{
 			"no such file", testConfig + `modparam("event_xmlrpc", "tls_ca", "/no/such")`, "",
 			"module event_xmlrpc: tls_ca: open /no/such: no such file or directory",
 		},
@@ -105,18 +110,23 @@ func TestConfigFile(t *testing.T) {
 
 func TestRegisteredEvents(t *testing.T) {
 	t.Setenv("XDG_STATE_HOME", t.TempDir())
-	d, err := New(Options{Config: testConfig, Stderr: new(bytes.Buffer)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var names []string
-	for _, e := range d.Events().Events() {
-		names = append(names, e.Name)
-	}
 	const want = "E_A E_B E_C E_EVID_SUBSCRIBER_DOWN E_EVID_SUBSCRIBER_UP E_EVID_DEAD_LETTER " +
 		"E_CORE_THRESHOLD E_CORE_SHM_THRESHOLD E_CORE_PKG_THRESHOLD E_CORE_TCP_DISCONNECT E_CORE_LOG"
-	if got := strings.Join(names, " "); got != want {
-		t.Errorf("registered: %s", got)
+	for modules, more := range map[string]string{"": "", `loadmodule "pike.so"`: " E_PIKE_BLOCKED"} {
+		d, err := New(Options{Config: testConfig + modules, Stderr: new(bytes.Buffer)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for _, e := range d.Events().Events() {
+			names = append(names, e.Name)
+		}
+		if got := strings.Join(names, " "); got != want+more {
+			t.Errorf("registered with modules %q: %s", modules, got)
+		}
+		if err := d.closeQueue(); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

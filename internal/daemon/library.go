@@ -11,7 +11,6 @@ import (
 	"github.com/evid/evid/script/core"
 	"github.com/evid/evid/script/program"
 	"github.com/evid/evid/script/sipreq"
-	"github.com/evid/evid/source/pike"
 )
 
 // Library returns all that routes can use when every module is loaded, to be described. What
@@ -31,16 +30,11 @@ func (d *Daemon) library(c *config, schemes []evid.Transport) (program.Library, 
 	requests := sipreq.Library()
 	library.Functions = append(library.Functions, requests.Functions...)
 	library.Variables = append(append(library.Variables, requests.Variables...), hepVariable())
-	pikes := d.sources.pike
-	if pikes == nil {
-		pikes = pike.New(c.settings.source.pike, pike.Options{}) // for what needs the module
-	}
-	library.Functions = append(library.Functions, pikes.Functions()...)
 	for _, m := range c.settings.modules {
 		if m.parts == nil {
 			continue
 		}
-		parts, err := m.parts()
+		parts, err := m.parts(d)
 		if err != nil {
 			return program.Library{}, fmt.Errorf("module %s: %w", m.name, err)
 		}
@@ -52,6 +46,15 @@ func (d *Daemon) library(c *config, schemes []evid.Transport) (program.Library, 
 	}
 	library.Missing = missing()
 	return library, nil
+}
+
+// moduleEvents are the events that the modules raise.
+func (d *Daemon) moduleEvents() []string {
+	var events []string
+	for _, parts := range d.parts {
+		events = append(events, parts.events...)
+	}
+	return events
 }
 
 // scriptEvents is the Event Interface as scripts use it. They are compiled before it is

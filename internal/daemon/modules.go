@@ -33,8 +33,9 @@ type module struct {
 
 	// transports builds the transports that the module brings; nil: none.
 	transports func() (transportSet, error)
-	// parts builds what the module has for scripts and MI; nil: nothing.
-	parts func() (moduleParts, error)
+	// parts builds what the module has for scripts and MI; nil: nothing. It is called for
+	// modules that are not loaded as well: a script is told that it needs them.
+	parts func(d *Daemon) (moduleParts, error)
 }
 
 // moduleParts are what a module has for scripts and for MI. What it does not have is nil.
@@ -43,6 +44,9 @@ type moduleParts struct {
 	variables  []program.Variable
 	commands   []mi.Command
 	statistics func(to *mi.Statistics) // adds its groups
+	events     []string                // that it raises: they are to be registered
+	start      func()                  // before requests come
+	stop       func()                  // after the last one
 }
 
 // A transportSet is what a transport module has built.
@@ -91,21 +95,21 @@ func newSettings() *settings {
 		{name: "httpd", params: s.httpd.HTTPD()},
 		{name: "mi_http", params: s.httpd.MIHTTP()},
 		{name: scriptcore.Cfgutils},
-		{name: "cachedb_local", params: cachedbLocal.Modparams(), ignored: cachedb.Ignored(), parts: func() (moduleParts, error) {
+		{name: "cachedb_local", params: cachedbLocal.Modparams(), ignored: cachedb.Ignored(), parts: func(*Daemon) (moduleParts, error) {
 			store, err := cachedb.New(cachedbLocal)
 			if err != nil {
 				return moduleParts{}, err
 			}
 			return moduleParts{functions: store.Functions()}, nil
 		}},
-		{name: "statistics", params: scriptStatistics.Modparams(), parts: func() (moduleParts, error) {
+		{name: "statistics", params: scriptStatistics.Modparams(), parts: func(*Daemon) (moduleParts, error) {
 			store, err := statistics.New(scriptStatistics, ownGroups()...)
 			if err != nil {
 				return moduleParts{}, err
 			}
 			return moduleParts{functions: store.Functions(), statistics: store.AddTo}, nil
 		}},
-		{name: "ratelimit", params: rateLimit.Modparams(), ignored: ratelimit.Ignored(), parts: func() (moduleParts, error) {
+		{name: "ratelimit", params: rateLimit.Modparams(), ignored: ratelimit.Ignored(), parts: func(*Daemon) (moduleParts, error) {
 			l, err := ratelimit.New(rateLimit)
 			if err != nil {
 				return moduleParts{}, err
@@ -118,7 +122,7 @@ func newSettings() *settings {
 		{name: "proto_tls"},
 		{name: "tls_mgm", params: s.source.sip.TLSMgm()},
 		{name: "proto_hep", params: s.source.hep.ProtoHEP(), ignored: sendsHEP()},
-		{name: "pike", params: s.source.pike.Modparams()},
+		{name: "pike", params: s.source.pike.Modparams(), parts: s.source.buildPike},
 		{name: sipreq.SL, ignored: stateless},
 		{name: sipreq.Signaling, ignored: stateless},
 		{name: sipreq.Sipmsgops, ignored: stateless},

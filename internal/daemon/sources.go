@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -95,13 +94,13 @@ func (d *Daemon) checkRoutes(c *config, p *program.Program) {
 
 // sources are what receives SIP messages, and lets the main route run for each.
 type sources struct {
-	sip  *sip.Server // nil: there is no socket for it
-	hep  *hep.Server // nil: there is no socket for it
-	pike *pike.Pike  // nil: the module is not loaded
+	sip *sip.Server // nil: there is no socket for it
+	hep *hep.Server // nil: there is no socket for it
 
-	checkRoute string // of pike: see pike.Params
+	checkRoute string     // of module pike: see pike.Params; empty: pike is not asked
+	pike       *pike.Pike // that is asked
+	keptOut    atomic.Uint64
 	unusable   atomic.Uint64
-	passed     atomic.Uint64 // packets that pike has kept from the main route
 }
 
 // buildSources builds what the sockets ask for.
@@ -141,8 +140,10 @@ func (d *Daemon) buildSources(s *settings) error {
 
 // startSources begins to receive.
 func (d *Daemon) startSources() error {
-	if d.sources.pike != nil {
-		d.sources.pike.Start()
+	for _, parts := range d.parts {
+		if parts.start != nil {
+			parts.start()
+		}
 	}
 	if d.sources.sip != nil {
 		if err := d.sources.sip.Start(); err != nil {
@@ -189,8 +190,10 @@ func (d *Daemon) stopSources(ctx context.Context) error {
 	if d.sources.hep != nil {
 		errs = append(errs, d.sources.hep.Stop(ctx))
 	}
-	if d.sources.pike != nil {
-		d.sources.pike.Close()
+	for _, parts := range d.parts {
+		if parts.stop != nil {
+			parts.stop()
+		}
 	}
 	return errors.Join(errs...)
 }
@@ -205,7 +208,7 @@ func (d *Daemon) request(ctx context.Context, r program.Request) {
 	}()
 	p := d.routes.current.Load()
 	if !d.pass(ctx, p, r) {
-		d.sources.passed.Add(1)
+		d.sources.keptOut.Add(1)
 		return
 	}
 	if !p.HasMain() {
@@ -228,7 +231,7 @@ func (d *Daemon) routeFailed(ctx context.Context, err error) {
 // it, but for one that its route has dropped, which is trusted.
 func (d *Daemon) pass(ctx context.Context, p *program.Program, r program.Request) bool {
 	s := &d.sources
-	if s.pike == nil || s.checkRoute == "" {
+	if s.checkRoute == "" {
 		return true
 	}
 	dropped, err := p.RunRequestRoute(ctx, s.checkRoute, r)
@@ -315,27 +318,28 @@ func (d *Daemon) sourceStatistics() {
 			}
 		})
 	}
-	if d.sources.pike != nil {
-		d.stats.Add("pike", func() []mi.Statistic {
-			s := d.sources.pike.Stats()
-			return []mi.Statistic{
-				{Name: "blocked", Value: uint64(s.Blocked)},
-				{Name: "detected", Value: s.Detected, Incremental: true},
-				{Name: "kept_out", Value: d.sources.passed.Load(), Incremental: true},
-				{Name: "nodes", Value: uint64(s.Nodes)},
-				{Name: "evicted", Value: s.Evicted, Incremental: true},
-				{Name: "nodes_refused", Value: s.Refused, Incremental: true},
-				{Name: "events_lost", Value: s.Lost, Incremental: true},
-				{Name: "events_failed", Value: s.Failed, Incremental: true},
-			}
-		})
-	}
 }
 
-// sourceEvents are the events of what is loaded: they are to be registered.
-func (d *Daemon) sourceEvents() []string {
-	if d.sources.pike == nil {
-		return nil
+// buildPike builds module pike.
+func (p *sourceParams) buildPike(d *Daemon) (moduleParts, error) {
+	built := pike.New(p.pike, pike.Options{Log: d.log, Raise: d.raise})
+	d.sources.pike, d.sources.checkRoute = built, p.pike.CheckRoute
+	statistics := func() []mi.Statistic {
+		s := built.Stats()
+		return []mi.Statistic{
+			{Name: "blocked", Value: uint64(s.Blocked)},
+			{Name: "detected", Value: s.Detected, Incremental: true},
+			{Name: "kept_out", Value: d.sources.keptOut.Load(), Incremental: true},
+			{Name: "nodes", Value: uint64(s.Nodes)},
+			{Name: "evicted", Value: s.Evicted, Incremental: true},
+			{Name: "nodes_refused", Value: s.Refused, Incremental: true},
+			{Name: "events_lost", Value: s.Lost, Incremental: true},
+			{Name: "events_failed", Value: s.Failed, Incremental: true},
+		}
 	}
-	return slices.Clone(d.sources.pike.Events())
+	return moduleParts{
+		functions: built.Functions(), commands: mi.PikeCommands(built), events: built.Events(),
+		statistics: func(to *mi.Statistics) { to.Add("pike", statistics) },
+		start:      built.Start, stop: built.Close,
+	}, nil
 }
