@@ -111,6 +111,7 @@ func build(c *config, opts Options, log *slog.Logger, level *logLevel) (*Daemon,
 	}
 	d.compiling = program.Options{
 		Library: library, Loaded: slices.Sorted(maps.Keys(s.loaded)), Log: log, MaxWhileLoops: s.script.maxWhileLoops,
+		AnyCalled: s.loaded["mi_http"], // by run_route
 	}
 	if d.sources.checkRoute != "" {
 		d.compiling.Called = []string{d.sources.checkRoute}

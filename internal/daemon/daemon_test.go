@@ -37,6 +37,7 @@ func TestCheck(t *testing.T) {
 	for _, test := range []struct{ name, config, warning, want string }{
 		{"fine", testConfig, "", ""},
 		{"no MI", `loadmodule "event_xmlrpc.so"`, `<config>: nothing carries MI: add loadmodule "mi_http.so"`, ""},
+		{"route that nothing runs", `route[x] { exit; }`, "<config>:1:1: route[x] is never run: nothing calls it", ""},
 		{"mi_http alone", `loadmodule "mi_http.so"`, "", `<config>: module mi_http needs module httpd: add loadmodule "httpd.so"`},
 		{"ignored global", testConfig + "udp_workers=4", "<config>:8:1: udp_workers has no effect: evid is one process", ""},
 		{
@@ -86,6 +87,14 @@ func TestCheck(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// MI can run any route by its name: none is said to be never run.
+func TestRouteForMI(t *testing.T) {
+	report := Check(Options{Config: testConfig + `route[x] { exit; }`})
+	if report.Err != nil || len(report.Warnings) > 0 {
+		t.Errorf("%v, warnings %v", report.Err, report.Warnings)
 	}
 }
 

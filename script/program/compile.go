@@ -17,10 +17,11 @@ import (
 
 // Options of [Compile].
 type Options struct {
-	Library Library
-	Loaded  []string     // the modules whose functions and variables can be used
-	Called  []string     // routes that are run by somebody else, though the script does not call them
-	Log     *slog.Logger // for what goes wrong in the script, and for its functions
+	Library   Library
+	Loaded    []string     // the modules whose functions and variables can be used
+	Called    []string     // routes that are run by somebody else, though the script does not call them
+	AnyCalled bool         // that may be any route
+	Log       *slog.Logger // for what goes wrong in the script, and for its functions
 	// MaxWhileLoops is how often the body of one while can be run; all loops of one run
 	// and its calls of routes are together at most a thousand times as many.
 	MaxWhileLoops int
@@ -37,11 +38,12 @@ func Compile(file *script.File, opts Options) (p *Program, warnings, errs script
 			routes:        make(map[string]*route),
 			events:        make(map[string]*route),
 		},
-		library: opts.Library,
-		loaded:  opts.Loaded,
-		vars:    make(map[string]int),
-		avps:    make(map[string]int),
-		called:  make(map[string]bool),
+		library:  opts.Library,
+		loaded:   opts.Loaded,
+		vars:     make(map[string]int),
+		avps:     make(map[string]int),
+		called:   make(map[string]bool),
+		anyRoute: opts.AnyCalled,
 	}
 	for _, name := range opts.Called {
 		c.called[name] = true
@@ -73,7 +75,7 @@ type compiler struct {
 	vars     map[string]int // where in a Run
 	avps     map[string]int
 	called   map[string]bool // routes
-	anyRoute bool            // a route is called whose name is in a variable
+	anyRoute bool            // any can be: somebody else does, or a name is in a variable
 	breaks   int             // loops and switches around what is being compiled
 
 	warnings, errs script.Errors
@@ -226,7 +228,7 @@ func (c *compiler) warnUnused(routes []*script.Route) {
 			continue
 		}
 		if args, _ := c.routeArgs(r, 1, 1, ""); args[0] != mainRoute && !c.called[args[0]] {
-			c.warnf(r.Pos, "route[%s] is not called in the script: only run_route can run it", args[0])
+			c.warnf(r.Pos, "route[%s] is never run: nothing calls it", args[0])
 		}
 	}
 }
