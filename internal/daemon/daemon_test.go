@@ -38,6 +38,18 @@ func TestCheck(t *testing.T) {
 		{"fine", testConfig, "", ""},
 		{"no MI", `loadmodule "event_xmlrpc.so"`, `<config>: nothing carries MI: add loadmodule "mi_http.so"`, ""},
 		{"route that nothing runs", `route[x] { exit; }`, "<config>:1:1: route[x] is never run: nothing calls it", ""},
+		{
+			"socket of a route", testConfig + `startup_route { subscribe_event("E_A", "route:E_NOPE"); }`, "",
+			"<config>:8:40: subscribe_event: socket: the script has no event_route[E_NOPE]",
+		},
+		{
+			"socket of a route that is there",
+			testConfig + `startup_route { subscribe_event("E_A", "route:E_B"); } event_route[E_B] { exit; }`, "", "",
+		},
+		{
+			"socket that cannot be", testConfig + `startup_route { subscribe_event("E_A", "xmlrpc:127.0.0.1:0:m"); }`, "",
+			`<config>:8:40: subscribe_event: socket: port "0": expected a number from 1 to 65535`,
+		},
 		{"mi_http alone", `loadmodule "mi_http.so"`, "", `<config>: module mi_http needs module httpd: add loadmodule "httpd.so"`},
 		{"ignored global", testConfig + "udp_workers=4", "<config>:8:1: udp_workers has no effect: evid is one process", ""},
 		{

@@ -11,6 +11,7 @@ import (
 	"github.com/evid/evid/script/core"
 	"github.com/evid/evid/script/program"
 	"github.com/evid/evid/script/sipreq"
+	"github.com/evid/evid/transport/route"
 )
 
 // Library returns all that routes can use when every module is loaded, to be described. What
@@ -63,7 +64,7 @@ type scriptEvents struct {
 	d       *Daemon
 	sockets *evid.Interface // knows the sockets of the modules
 	schemes []string
-	lenient bool // something else is wrong: it may be why a transport is not there
+	lenient bool // something else is wrong: it may be why a transport or a route is not there
 }
 
 // Raise implements [core.Events].
@@ -82,10 +83,13 @@ func (s *scriptEvents) Unsubscribe(event, socket string) error {
 }
 
 // CheckSocket implements [core.Events].
-func (s *scriptEvents) CheckSocket(socket string) error {
-	scheme, _, _ := strings.Cut(socket, ":")
-	if scheme == "route" || s.lenient && !slices.Contains(s.schemes, scheme) {
+func (s *scriptEvents) CheckSocket(socket string, hasEvent func(event string) bool) error {
+	scheme, addr, _ := strings.Cut(socket, ":")
+	if s.lenient && !slices.Contains(s.schemes, scheme) {
 		return nil
+	}
+	if scheme == "route" {
+		return route.Check(addr, hasEvent)
 	}
 	_, err := s.sockets.ParseSocket(socket)
 	return err

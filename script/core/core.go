@@ -21,8 +21,9 @@ type Events interface {
 	Raise(ctx context.Context, event string, params ...evid.Param) (evid.ID, error)
 	SubscribeFromScript(event, socket string, expire time.Duration) error
 	Unsubscribe(event, socket string) error
-	// CheckSocket says what is wrong with a socket that stands in the script.
-	CheckSocket(socket string) error
+	// CheckSocket says what is wrong with a socket that stands in a script, which has event
+	// routes for these events.
+	CheckSocket(socket string, hasEvent func(event string) bool) error
 }
 
 // Statistics gives the value of a statistic by its name, "raised" or "evi:raised". Scripts

@@ -114,13 +114,14 @@ func appendParams(r *program.Run, names, values []value.Value) {
 	}
 }
 
-// checkSocket checks a socket that is the same each time.
-func checkSocket(events Events, b *program.Binding) error {
+// checkSocket checks a socket that is the same each time. These are the event routes that
+// it may name.
+func checkSocket(events Events, b *program.Binding, hasEvent func(event string) bool) error {
 	socket, constant := b.Constant(1)
 	if !constant {
 		return nil
 	}
-	if err := events.CheckSocket(socket); err != nil {
+	if err := events.CheckSocket(socket, hasEvent); err != nil {
 		if wrong, ok := errors.AsType[*evid.SocketError](err); ok {
 			err = wrong.Err // the socket stands in the line that is shown
 		}
@@ -134,7 +135,7 @@ func checkSocket(events Events, b *program.Binding) error {
 func bindSubscribe(events Events) func(b *program.Binding) (program.Call, error) {
 	const never = math.MinInt64
 	return func(b *program.Binding) (program.Call, error) {
-		if err := cmp.Or(register(b), checkSocket(events, b)); err != nil {
+		if err := cmp.Or(register(b), checkSocket(events, b, b.HasEvent)); err != nil {
 			return nil, err
 		}
 		event, socket, expire := b.Text(0), b.Text(1), b.Int(2, never)
@@ -165,7 +166,8 @@ func bindSubscribe(events Events) func(b *program.Binding) (program.Call, error)
 
 func bindUnsubscribe(events Events) func(b *program.Binding) (program.Call, error) {
 	return func(b *program.Binding) (program.Call, error) {
-		if err := checkSocket(events, b); err != nil {
+		anyEvent := func(string) bool { return true } // also one that the script has no route for any more
+		if err := checkSocket(events, b, anyEvent); err != nil {
 			return nil, err
 		}
 		event, socket := b.Text(0), b.Text(1)

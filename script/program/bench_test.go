@@ -20,7 +20,7 @@ func (nowhere) Raise(context.Context, string, ...evid.Param) (evid.ID, error) {
 }
 func (nowhere) SubscribeFromScript(string, string, time.Duration) error { return nil }
 func (nowhere) Unsubscribe(string, string) error                        { return nil }
-func (nowhere) CheckSocket(string) error                                { return nil }
+func (nowhere) CheckSocket(string, func(string) bool) error             { return nil }
 
 const typicalScript = `
 event_route[E_PIKE_BLOCKED] {

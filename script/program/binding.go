@@ -15,6 +15,7 @@ type Binding struct {
 	function  *Function
 	args      []argument
 	registers func(event string)
+	hasEvent  func(event string) bool
 	assign    func(variable string) (func(r *Run, v value.Value), error)
 }
 
@@ -127,6 +128,9 @@ func (b *Binding) Registers(event string) error {
 	b.registers(event)
 	return nil
 }
+
+// HasEvent reports whether the script has an event route for the event.
+func (b *Binding) HasEvent(event string) bool { return b.hasEvent(event) }
 
 // A BindError is wrong with one argument of a call.
 type BindError struct {

@@ -41,7 +41,7 @@ func (c *compiler) bind(x *script.Call) Call {
 		c.checkArgs(x)
 		return nil
 	}
-	b := &Binding{function: f, args: make([]argument, len(f.Params)), registers: c.registers}
+	b := &Binding{function: f, args: make([]argument, len(f.Params)), registers: c.registers, hasEvent: c.program.HasEvent}
 	b.assign = func(source string) (func(r *Run, to value.Value), error) {
 		v, err := script.ParseVariable(x.Pos, source)
 		if err != nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/evid/evid/script/core"
 	"github.com/evid/evid/script/program"
 	"github.com/evid/evid/script/value"
+	"github.com/evid/evid/transport/route"
 )
 
 var update = flag.Bool("update", false, "write what the tests get into testdata")
@@ -161,7 +162,10 @@ func (b *bed) CloseSub(string, string, evid.Close) error { return nil }
 // checked is the Event Interface with what scripts need beside it.
 type checked struct{ *evid.Interface }
 
-func (c checked) CheckSocket(socket string) error {
+func (c checked) CheckSocket(socket string, hasEvent func(event string) bool) error {
+	if addr, isRoute := strings.CutPrefix(socket, "route:"); isRoute {
+		return route.Check(addr, hasEvent)
+	}
 	_, err := c.ParseSocket(socket)
 	return err
 }

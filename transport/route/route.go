@@ -67,7 +67,15 @@ func (t *Transport) Scheme() string { return scheme }
 
 // Parse implements [evid.Transport]. It is an error if the script has no event route of
 // this name now.
-func (t *Transport) Parse(addr string) (evid.Socket, error) {
+func (t *Transport) Parse(addr string) (evid.Socket, error) { return parse(addr, t.runner.HasEvent) }
+
+// Check says what [Transport.Parse] would if these were the event routes of the script.
+func Check(addr string, hasEvent func(route string) bool) error {
+	_, err := parse(addr, hasEvent)
+	return err
+}
+
+func parse(addr string, hasEvent func(route string) bool) (evid.Socket, error) {
 	name, options, has := strings.Cut(addr, ";")
 	s := socket{key: scheme + ":" + name}
 	if has {
@@ -75,7 +83,7 @@ func (t *Transport) Parse(addr string) (evid.Socket, error) {
 			return nil, err
 		}
 	}
-	if !t.runner.HasEvent(name) {
+	if !hasEvent(name) {
 		return nil, missing(name)
 	}
 	return s, nil
