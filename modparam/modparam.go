@@ -46,6 +46,21 @@ type Value interface {
 // ErrUnknown is wrapped by the error of [Assign] for a name that no parameter has.
 var ErrUnknown = errors.New("no such parameter")
 
+// An Error is wrong with parameters each of which can have its value: with what it names,
+// or with several together.
+type Error struct {
+	Params []string // that it is about, the first one most
+	Err    error    // says which
+}
+
+func (e *Error) Error() string { return e.Err.Error() }
+
+// Unwrap returns what is wrong.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Wrong returns an [*Error] about these parameters.
+func Wrong(err error, params ...string) error { return &Error{params, err} }
+
 // Find returns the parameter of this name.
 func Find(params []Param, name string) (Param, error) {
 	for _, p := range params {

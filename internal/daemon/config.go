@@ -1,11 +1,13 @@
 package daemon
 
 import (
+	"cmp"
 	_ "embed"
 	"errors"
 	"fmt"
 	"log/slog"
 
+	"github.com/evid/evid/modparam"
 	"github.com/evid/evid/queue"
 	"github.com/evid/evid/script"
 	"github.com/evid/evid/script/program"
@@ -31,6 +33,7 @@ type config struct {
 	name     string // of the file, for errors about the whole of it
 	file     *script.File
 	settings *settings
+	assigned bool // all of the settings are as the file has them
 	warnings script.Errors
 	wrong    script.Errors
 }
@@ -58,15 +61,45 @@ func readConfig(opts Options) (*config, error) {
 	if len(c.wrong) > 0 {
 		return c, nil
 	}
+	c.assigned = true
 	c.checkSources()
-	whole := script.Pos{File: c.name}
 	switch {
 	case !c.settings.loaded["mi_http"]:
-		c.warnings = append(c.warnings, script.Error{Pos: whole, Msg: `nothing carries MI: add loadmodule "mi_http.so"`})
+		c.warnf(script.Pos{}, `nothing carries MI: add loadmodule "mi_http.so"`)
 	case !c.settings.loaded["httpd"]:
-		c.wrong = append(c.wrong, script.Error{Pos: whole, Msg: `module mi_http needs module httpd: add loadmodule "httpd.so"`})
+		c.errorf(c.file.ModulePos("mi_http"), `module mi_http needs module httpd: add loadmodule "httpd.so"`)
 	}
 	return c, nil
+}
+
+// errorf and warnf say what is wrong, or hardly meant, at a place; the zero Pos: with the
+// file as a whole.
+func (c *config) errorf(at script.Pos, format string, args ...any) {
+	c.wrong = append(c.wrong, c.problem(at, format, args...)).Sorted()
+}
+
+func (c *config) warnf(at script.Pos, format string, args ...any) {
+	c.warnings = append(c.warnings, c.problem(at, format, args...)).Sorted()
+}
+
+func (c *config) problem(at script.Pos, format string, args ...any) script.Error {
+	return script.Error{Pos: cmp.Or(at, script.Pos{File: c.name}), Msg: fmt.Sprintf(format, args...)}
+}
+
+// blame says why a module could not be built: where its parameter is set, if the error is
+// about one, or else where it is loaded. If not all could be assigned it says nothing: that
+// may be why.
+func (c *config) blame(module string, err error) {
+	if !c.assigned {
+		return
+	}
+	var at script.Pos
+	if wrong, ok := errors.AsType[*modparam.Error](err); ok {
+		for _, param := range wrong.Params {
+			at = cmp.Or(at, c.file.ParamPos(module, param))
+		}
+	}
+	c.errorf(cmp.Or(at, c.file.ModulePos(module)), "module %s: %v", module, err)
 }
 
 // compile compiles the routes.
@@ -89,7 +122,7 @@ func (c *config) err() error {
 type Report struct {
 	File     *script.File // for the lines that the warnings are about; nil: it could not be read
 	Warnings script.Errors
-	Err      error // a [*ConfigError], or why something it names could not be read
+	Err      error // a [*ConfigError], or why the file could not be read
 }
 
 // Check reads a configuration and reports all that is wrong with it. It also

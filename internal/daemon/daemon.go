@@ -104,7 +104,7 @@ func build(c *config, opts Options, log *slog.Logger, level *logLevel) (*Daemon,
 	d.core = core.New(s.core, d.raise)
 	log = slog.New(d.core.LogHandler(log.Handler()))
 	d.log, d.routes = log, newRoutes(log, d.core)
-	schemes, errTransports := d.buildTransports(c)
+	schemes := d.buildTransports(c)
 	library, err := d.library(c, schemes)
 	if err != nil {
 		return nil, cmp.Or(c.err(), err)
@@ -118,7 +118,10 @@ func build(c *config, opts Options, log *slog.Logger, level *logLevel) (*Daemon,
 	}
 	d.routes.current.Store(c.compile(d.compiling))
 	d.checkRoutes(c, d.routes.current.Load())
-	if err := cmp.Or(c.err(), errTransports, d.buildSources(s)); err != nil {
+	if len(c.wrong) == 0 {
+		d.buildSources(c)
+	}
+	if err := c.err(); err != nil {
 		return nil, err
 	}
 	d.engine = delivery.New(delivery.Options{
@@ -139,7 +142,7 @@ func build(c *config, opts Options, log *slog.Logger, level *logLevel) (*Daemon,
 			return nil, errors.Join(err, d.closeQueue())
 		}
 	}
-	err = d.buildMI(s, mi.Info{
+	err = d.buildMI(c, mi.Info{
 		Version:  opts.Version,
 		Revision: opts.Revision,
 		Started:  time.Now(),
@@ -159,22 +162,21 @@ func (d *Daemon) raise(ctx context.Context, event string, params ...evid.Param) 
 
 // buildTransports builds the transports of the modules. If the configuration is wrong,
 // some may be missing.
-func (d *Daemon) buildTransports(c *config) ([]evid.Transport, error) {
+func (d *Daemon) buildTransports(c *config) []evid.Transport {
 	var schemes []evid.Transport
-	var errs []error
 	for _, m := range c.settings.modules {
 		if m.transports == nil || !c.settings.loaded[m.name] {
 			continue
 		}
 		t, err := m.transports()
 		if err != nil {
-			errs = append(errs, fmt.Errorf("module %s: %w", m.name, err))
+			c.blame(m.name, err)
 			continue
 		}
 		schemes = append(schemes, t.Schemes()...)
 		d.transports = append(d.transports, t)
 	}
-	return schemes, errors.Join(errs...)
+	return schemes
 }
 
 // openQueue opens the queue, with what it has kept on disk.
@@ -207,7 +209,7 @@ func (d *Daemon) closeQueue() error {
 }
 
 // buildMI builds the commands and what carries them.
-func (d *Daemon) buildMI(s *settings, info mi.Info) error {
+func (d *Daemon) buildMI(c *config, info mi.Info) error {
 	d.stats.AddProcess(info.Started)
 	d.stats.Add("evi", d.statistics)
 	d.stats.Add("queue", d.queueStatistics)
@@ -219,7 +221,7 @@ func (d *Daemon) buildMI(s *settings, info mi.Info) error {
 		}
 		commands = append(commands, parts.commands...)
 	}
-	if !s.loaded["mi_http"] {
+	if !c.settings.loaded["mi_http"] {
 		return nil
 	}
 	table, err := mi.NewTable(slices.Concat(mi.EventCommands(d.events, d.queue), mi.DeadLetterCommands(d.events, d.queue),
@@ -227,8 +229,10 @@ func (d *Daemon) buildMI(s *settings, info mi.Info) error {
 	if err != nil {
 		return err
 	}
-	d.http, err = httpd.New(s.httpd, table, d.log)
-	return err
+	if d.http, err = httpd.New(c.settings.httpd, table, d.log); err != nil {
+		c.blame("httpd", err)
+	}
+	return c.err()
 }
 
 // ownGroups are the groups of statistics that evid has without a module.

@@ -25,6 +25,10 @@ modparam("evi", "register", "E_A; E_B")
 modparam("evi", "register", "E_C")
 `
 
+// tlsConfig receives SIP over TLS, with what is to be set of module tls_mgm.
+const tlsConfig = `socket=tls:127.0.0.1:0
+loadmodule "proto_tls.so" loadmodule "tls_mgm.so" `
+
 func TestDefaultConfig(t *testing.T) {
 	report := Check(Options{})
 	if report.Err != nil || len(report.Warnings) > 0 {
@@ -50,7 +54,7 @@ func TestCheck(t *testing.T) {
 			"socket that cannot be", testConfig + `startup_route { subscribe_event("E_A", "xmlrpc:127.0.0.1:0:m"); }`, "",
 			`<config>:8:40: subscribe_event: socket: port "0": expected a number from 1 to 65535`,
 		},
-		{"mi_http alone", `loadmodule "mi_http.so"`, "", `<config>: module mi_http needs module httpd: add loadmodule "httpd.so"`},
+		{"mi_http alone", `loadmodule "mi_http.so"`, "", `<config>:1:12: module mi_http needs module httpd: add loadmodule "httpd.so"`},
 		{"ignored global", testConfig + "udp_workers=4", "<config>:8:1: udp_workers has no effect: evid is one process", ""},
 		{
 			"module that comes later", testConfig + `loadmodule "mi_fifo.so"`, "",
@@ -66,7 +70,39 @@ func TestCheck(t *testing.T) {
 		},
 		{"log level", testConfig + "log_level=5", "", `<config>:8:11: log_level: expected an integer from -3 to 4, got "5"`},
 		{"switch", testConfig + `stderror_enabled="maybe"`, "", `<config>:8:18: stderror_enabled: expected an integer, got "maybe"`},
-		{"beyond loopback", testConfig + `modparam("httpd", "ip", "0.0.0.0")`, "", "auth_token"},
+		{
+			"beyond loopback", testConfig + `modparam("httpd", "ip", "0.0.0.0")`, "",
+			"<config>:8:25: module httpd: ip: listening on 0.0.0.0, beyond loopback, lets others control this daemon: set auth_token",
+		},
+		{
+			"socket without its module", testConfig + "socket=udp:127.0.0.1:0 \n socket=tcp:127.0.0.1:0\n" + `loadmodule "proto_udp.so"`, "",
+			`<config>:9:9: socket tcp:127.0.0.1:0 needs module proto_tcp: add loadmodule "proto_tcp.so"`,
+		},
+		{
+			"socket without a certificate", testConfig + tlsConfig + `modparam("tls_mgm", "certificate", "/no/such.pem")`, "",
+			"<config>:8:8: socket tls:127.0.0.1:0 needs a certificate and its key: set certificate and private_key of module tls_mgm",
+		},
+		{
+			"no such certificate", testConfig + tlsConfig + `modparam("tls_mgm", "certificate", "/no/such.pem")
+				modparam("tls_mgm", "private_key", "/no/such.key")`, "",
+			"<config>:9:86: module tls_mgm: certificate and private_key: open /no/such.pem: no such file or directory",
+		},
+		{
+			"no main route", testConfig + `socket=udp:127.0.0.1:0 loadmodule "proto_udp.so"`,
+			"<config>:8:8: nothing is done with the SIP that is received: add route {…}", "",
+		},
+		{
+			"check_route", testConfig + `loadmodule "pike.so" modparam("pike", "check_route", "x")`, "",
+			"<config>:8:54: check_route of module pike: the script has no route[x]",
+		},
+		{
+			"parameters together", testConfig + `loadmodule "ratelimit.so" modparam("ratelimit", "slot_period", 300)`, "",
+			"<config>:8:64: module ratelimit: window_size of 10s is no multiple of the slot_period of 300ms",
+		},
+		{
+			"what only the module finds", testConfig + `loadmodule "cachedb_local.so" modparam("cachedb_local", "cachedb_url", "local:///x")`, "",
+			`<config>:8:12: module cachedb_local: open local:///x: there is no collection "x": add it to cache_collections`,
+		},
 		{
 			"function of a module", testConfig + `route { pike_check_req(); }`, "",
 			`<config>:8:9: function pike_check_req needs module pike: add loadmodule "pike.so"`,
@@ -74,7 +110,15 @@ func TestCheck(t *testing.T) {
 		{"function of a module that is loaded", testConfig + `loadmodule "pike.so" route { pike_check_req(); }`, "", ""},
 		{
 			"no such file", testConfig + `modparam("event_xmlrpc", "tls_ca", "/no/such")`, "",
-			"module event_xmlrpc: tls_ca: open /no/such: no such file or directory",
+			"<config>:8:36: module event_xmlrpc: tls_ca: open /no/such: no such file or directory",
+		},
+		{
+			"no such file, and more", testConfig + `modparam("event_xmlrpc", "tls_ca", "/no/such") route { nope(); }`, "",
+			"<config>:8:36: module event_xmlrpc: tls_ca: open /no/such: no such file or directory\n<config>:8:56: unknown function nope",
+		},
+		{
+			"no such file, or not at all", testConfig + `modparam("event_xmlrpc", "tls_ca", "/no/such") nope=1`, "",
+			"<config>:8:48: unknown global",
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {

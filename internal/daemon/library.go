@@ -37,6 +37,7 @@ func (d *Daemon) library(c *config, schemes []evid.Transport) (program.Library, 
 		}
 		parts, err := m.parts(d)
 		if err != nil {
+			c.blame(m.name, err)
 			return program.Library{}, fmt.Errorf("module %s: %w", m.name, err)
 		}
 		library.Functions = append(library.Functions, parts.functions...)

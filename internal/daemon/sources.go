@@ -11,7 +11,6 @@ import (
 
 	"github.com/evid/evid/mi"
 	"github.com/evid/evid/modparam"
-	"github.com/evid/evid/script"
 	"github.com/evid/evid/script/program"
 	"github.com/evid/evid/script/value"
 	"github.com/evid/evid/source/hep"
@@ -69,26 +68,26 @@ func isHEP(socket string) bool { return strings.HasPrefix(socket, "hep_") }
 
 // checkSources says what is missing for the sockets that are to receive.
 func (c *config) checkSources() {
-	whole := script.Pos{File: c.name}
 	s := c.settings
-	for _, socket := range s.source.sockets {
+	at := c.file.GlobalPos("socket")
+	for i, socket := range s.source.sockets {
 		module, _ := s.source.socketModule(socket) // it was read before
 		if !s.loaded[module] {
-			c.wrong = append(c.wrong, script.Error{
-				Pos: whole, Msg: fmt.Sprintf(`socket %s needs module %s: add loadmodule "%s.so"`, socket, module, module),
-			})
+			c.errorf(at[i], `socket %s needs module %s: add loadmodule "%s.so"`, socket, module, module)
+		}
+		if module == "proto_tls" && (s.source.sip.Certificate == "" || s.source.sip.PrivateKey == "") {
+			c.errorf(at[i], "socket %s needs a certificate and its key: set certificate and private_key of module tls_mgm", socket)
 		}
 	}
 }
 
 // checkRoutes says what the script does not have and something else needs, or would need.
 func (d *Daemon) checkRoutes(c *config, p *program.Program) {
-	whole := script.Pos{File: c.name}
 	if name := d.sources.checkRoute; name != "" && !p.HasRoute(name) {
-		c.wrong = append(c.wrong, script.Error{Pos: whole, Msg: fmt.Sprintf("check_route of module pike: the script has no route[%s]", name)})
+		c.errorf(c.file.ParamPos("pike", "check_route"), "check_route of module pike: the script has no route[%s]", name)
 	}
-	if len(c.settings.source.sockets) > 0 && !p.HasMain() {
-		c.warnings = append(c.warnings, script.Error{Pos: whole, Msg: "nothing is done with the SIP that is received: add route {…}"})
+	if at := c.file.GlobalPos("socket"); len(at) > 0 && !p.HasMain() {
+		c.warnf(at[0], "nothing is done with the SIP that is received: add route {…}")
 	}
 }
 
@@ -104,22 +103,17 @@ type sources struct {
 }
 
 // buildSources builds what the sockets ask for.
-func (d *Daemon) buildSources(s *settings) error {
+func (d *Daemon) buildSources(c *config) {
+	s := c.settings
 	var overSIP []sip.Socket
 	var overHEP []hep.Socket
-	for _, text := range s.source.sockets {
+	for _, text := range s.source.sockets { // they were read before
 		if isHEP(text) {
-			socket, err := hep.ParseSocket(text, uint16(s.source.hep.Port))
-			if err != nil {
-				return err
-			}
+			socket, _ := hep.ParseSocket(text, uint16(s.source.hep.Port))
 			overHEP = append(overHEP, socket)
 			continue
 		}
-		socket, err := sip.ParseSocket(text)
-		if err != nil {
-			return err
-		}
+		socket, _ := sip.ParseSocket(text)
 		overSIP = append(overSIP, socket)
 	}
 	var err error
@@ -131,11 +125,16 @@ func (d *Daemon) buildSources(s *settings) error {
 				d.core.Disconnected(gone.Source, gone.Dest, gone.Proto)
 			},
 		})
+		if err != nil {
+			c.blame("tls_mgm", err)
+		}
 	}
-	if err == nil && overHEP != nil {
+	if overHEP != nil {
 		d.sources.hep, err = hep.New(s.source.hep, overHEP, d.captured, d.log)
+		if err != nil {
+			c.blame("proto_hep", err)
+		}
 	}
-	return err
 }
 
 // startSources begins to receive.

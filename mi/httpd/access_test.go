@@ -70,7 +70,7 @@ func TestNewRefuses(t *testing.T) {
 		change func(*httpd.Params)
 		want   string
 	}{
-		{"no ip", func(p *httpd.Params) { p.IP = "example.org" }, `httpd ip: expected an IP address, got "example.org"`},
+		{"no ip", func(p *httpd.Params) { p.IP = "example.org" }, `ip: expected an IP address, got "example.org"`},
 		{"beyond loopback", func(p *httpd.Params) { p.IP = "0.0.0.0" }, "set auth_token"},
 		{"beyond loopback, IPv6", func(p *httpd.Params) { p.IP = "::" }, "set auth_token"},
 		{"beyond loopback, TLS only", func(p *httpd.Params) { p.IP, p.TLSCert, p.TLSKey = "::", certFile, keyFile }, "tls_ca_file"},

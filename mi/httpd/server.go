@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/evid/evid/mi"
+	"github.com/evid/evid/modparam"
 )
 
 // Limits besides those of [Params].
@@ -43,18 +44,18 @@ type Server struct {
 func New(params Params, table *mi.Table, log *slog.Logger) (*Server, error) {
 	ip, err := parseIP(params.IP)
 	if err != nil {
-		return nil, fmt.Errorf("httpd ip: %w", err)
+		return nil, modparam.Wrong(fmt.Errorf("ip: %w", err), "ip")
 	}
 	tlsConfig, err := loadTLS(params)
 	if err != nil {
 		return nil, err
 	}
 	if !ip.IsLoopback() && params.AuthToken == "" && params.TLSCA == "" {
-		return nil, fmt.Errorf("httpd ip: listening on %s, beyond loopback, lets others control this daemon: "+
-			"set auth_token, or tls_cert_file, tls_key_file and tls_ca_file, or use ip 127.0.0.1", ip)
+		return nil, modparam.Wrong(fmt.Errorf("ip: listening on %s, beyond loopback, lets others control this daemon: "+
+			"set auth_token, or tls_cert_file, tls_key_file and tls_ca_file, or use ip 127.0.0.1", ip), "ip")
 	}
 	if params.ConnTimeout < 1 || params.Root == "" {
-		return nil, errors.New("httpd: expected a conn_timeout above 0 and a root")
+		return nil, errors.New("expected a conn_timeout above 0 and a root")
 	}
 	idle := time.Duration(params.ConnTimeout) * time.Second
 	ctx, cancel := context.WithCancel(context.Background())
@@ -89,11 +90,11 @@ func loadTLS(params Params) (*tls.Config, error) {
 	case params.TLSCert == "" && params.TLSKey == "" && params.TLSCA == "":
 		return nil, nil
 	case params.TLSCert == "" || params.TLSKey == "":
-		return nil, errors.New("httpd: expected both tls_cert_file and tls_key_file")
+		return nil, modparam.Wrong(errors.New("expected both tls_cert_file and tls_key_file"), "tls_cert_file", "tls_key_file", "tls_ca_file")
 	}
 	cert, err := tls.LoadX509KeyPair(params.TLSCert, params.TLSKey)
 	if err != nil {
-		return nil, fmt.Errorf("httpd tls_cert_file, tls_key_file: %w", err)
+		return nil, modparam.Wrong(fmt.Errorf("tls_cert_file and tls_key_file: %w", err), "tls_cert_file")
 	}
 	config := &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
 	if params.TLSCA == "" {
@@ -101,11 +102,11 @@ func loadTLS(params Params) (*tls.Config, error) {
 	}
 	pem, err := os.ReadFile(params.TLSCA)
 	if err != nil {
-		return nil, fmt.Errorf("httpd tls_ca_file: %w", err)
+		return nil, modparam.Wrong(fmt.Errorf("tls_ca_file: %w", err), "tls_ca_file")
 	}
 	config.ClientCAs = x509.NewCertPool()
 	if !config.ClientCAs.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("httpd tls_ca_file: expected certificates in PEM in %s", params.TLSCA)
+		return nil, modparam.Wrong(fmt.Errorf("tls_ca_file: expected certificates in PEM in %s", params.TLSCA), "tls_ca_file")
 	}
 	config.ClientAuth = tls.RequireAndVerifyClientCert
 	return config, nil

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/evid/evid/modparam"
 )
 
 // Limits.
@@ -51,11 +53,13 @@ type Limiter struct {
 func New(p Params) (*Limiter, error) {
 	window := time.Duration(p.WindowSize) * time.Second
 	slot := time.Duration(p.SlotPeriod) * time.Millisecond
+	both := []string{"window_size", "slot_period"}
 	switch slots := window / slot; {
 	case window%slot != 0:
-		return nil, fmt.Errorf("window_size of %v is no multiple of the slot_period of %v", window, slot)
+		return nil, modparam.Wrong(fmt.Errorf("window_size of %v is no multiple of the slot_period of %v", window, slot), both...)
 	case slots > MaxSlots:
-		return nil, fmt.Errorf("window_size of %v has %d times the slot_period of %v: expected at most %d", window, slots, slot, MaxSlots)
+		return nil, modparam.Wrong(fmt.Errorf("window_size of %v has %d times the slot_period of %v: expected at most %d",
+			window, slots, slot, MaxSlots), both...)
 	}
 	l := &Limiter{
 		interval: time.Duration(p.TimerInterval) * time.Second,

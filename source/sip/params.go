@@ -115,7 +115,7 @@ func (p *Params) loadTLS() (*tls.Config, error) {
 	}
 	cert, err := tls.LoadX509KeyPair(p.Certificate, p.PrivateKey)
 	if err != nil {
-		return nil, fmt.Errorf("tls_mgm certificate, private_key: %w", err)
+		return nil, modparam.Wrong(fmt.Errorf("certificate and private_key: %w", err), "certificate", "private_key")
 	}
 	return &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}, nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/evid/evid"
 	"github.com/evid/evid/internal/tcp"
+	"github.com/evid/evid/modparam"
 )
 
 // Transports are the two schemes of the module and what they have in common.
@@ -26,7 +27,7 @@ type Transports struct {
 }
 
 // New returns the transports for the schemes xmlrpc and xmlrpcs. It reads the
-// certificate files that params name.
+// certificate files that params name; what is wrong with these is a [*modparam.Error].
 //
 // An event is Delivered by a reply with a 2xx status that carries no fault. It
 // is rejected by a fault, unless retry_faults lists its code, and by a status
@@ -42,7 +43,7 @@ func New(params Params) (*Transports, error) {
 		dialer: tcp.NewDialer(),
 	}
 	if err := params.checkRetry(); err != nil {
-		return nil, err
+		return nil, modparam.Wrong(err, "retry_min", "retry_max")
 	}
 	defaults, err := params.with("")
 	if err != nil {
@@ -52,17 +53,17 @@ func New(params Params) (*Transports, error) {
 	if params.TLSCA != "" {
 		pem, err := os.ReadFile(params.TLSCA)
 		if err != nil {
-			return nil, fmt.Errorf("tls_ca: %w", err)
+			return nil, modparam.Wrong(fmt.Errorf("tls_ca: %w", err), "tls_ca")
 		}
 		t.tls.RootCAs = x509.NewCertPool()
 		if !t.tls.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("tls_ca: read %s: expected certificates in PEM form", params.TLSCA)
+			return nil, modparam.Wrong(fmt.Errorf("tls_ca: read %s: expected certificates in PEM form", params.TLSCA), "tls_ca")
 		}
 	}
 	if params.TLSCert != "" || params.TLSKey != "" {
 		cert, err := tls.LoadX509KeyPair(params.TLSCert, params.TLSKey)
 		if err != nil {
-			return nil, fmt.Errorf("tls_cert and tls_key: %w", err)
+			return nil, modparam.Wrong(fmt.Errorf("tls_cert and tls_key: %w", err), "tls_cert", "tls_key")
 		}
 		t.tls.Certificates = []tls.Certificate{cert}
 	}
