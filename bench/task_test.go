@@ -49,7 +49,8 @@ func TestTasks(t *testing.T) {
 			"idle", idle,
 			task{Groups: []group{{Event: event, Count: 20}}},
 			"0",
-			func(r result) bool { return r.Idle > 0 && r.Rested > 0 && r.Delivered == 20 },
+			// What so few take is less than what comes and goes beside them.
+			func(r result) bool { return r.Idle != 0 && r.Rested != 0 && r.Delivered == 20 },
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
