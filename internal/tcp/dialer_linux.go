@@ -23,13 +23,23 @@ type Dialer struct {
 	quick  atomic.Int32 // calls of quick servers that are under way
 	loops  []loop
 	next   atomic.Uint32 // the loop whose turn it is
+	lowest uint16        // the kernel connects from ports from this one on
 }
 
 // NewDialer returns a Dialer.
 func NewDialer() *Dialer { return newDialer(runtime.GOMAXPROCS(0) - 1) }
 
 func newDialer(places int) *Dialer {
-	return &Dialer{places: int32(places), loops: make([]loop, max(1, places))}
+	return &Dialer{places: int32(places), loops: make([]loop, max(1, places)), lowest: lowestPort()}
+}
+
+// lowestPort is the first of those that the kernel connects from; 0: it does not say.
+func lowestPort() (port uint16) {
+	text, err := os.ReadFile("/proc/sys/net/ipv4/ip_local_port_range")
+	if err == nil {
+		_, _ = fmt.Sscan(string(text), &port)
+	}
+	return port
 }
 
 // loop returns the one for one more connection.
@@ -53,7 +63,7 @@ func (d *Dialer) Dial(ctx context.Context, addr netip.AddrPort, hint Hint, task 
 		c.end = time.Now().Add(math.MaxInt64)
 	}
 	err = c.connect(ctx, to)
-	if err == nil && c.isItself(addr) {
+	if err == nil && addr.Port() >= d.lowest && c.isItself(addr) {
 		err = os.NewSyscallError("connect", unix.ECONNREFUSED)
 	}
 	if err != nil {
