@@ -46,8 +46,11 @@ type Conn struct {
 	limited bool   // to briefTime, when it blocks
 	calm    int    // with a loop: calls in a row that were alone
 	watch   watch  // by the loop
-	suspend func() // made once: to wait allocates nothing
+	request []byte // that the loop is to write
+	sent    int    // how much of it was written
 	waiter  waiter // for want of a Task; nil: there was one
+	suspend func() // these two are made once: to wait allocates nothing
+	ask     func()
 
 	noDelay bool      // Nagle's algorithm is off
 	used    bool      // there was a call
@@ -78,20 +81,55 @@ func (c *Conn) Exchange(request, reply []byte) (int, error) {
 		c.noDelay = true
 		_ = unix.SetsockoptInt(c.fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1) // without it, it is only late
 	}
+	if !c.blocks {
+		return c.exchangeLater(request, reply)
+	}
 	_, errWrite := c.write(request)
 	if c.Hint.Parts {
 		AckAtOnce(uintptr(c.fd))
 	}
-	if !c.blocks {
-		if err := c.wait(); err != nil {
-			return 0, c.plain(err)
-		}
-	}
+	return c.answer(reply, errWrite)
+}
+
+// answer reads what came back for a request.
+func (c *Conn) answer(reply []byte, errWrite error) (int, error) {
 	n, err := c.receive(reply)
 	if n == 0 && errWrite != nil {
 		err = errWrite
 	}
 	return n, c.plain(err)
+}
+
+// exchangeLater is suspended until the loop has written the request and the reply has come.
+func (c *Conn) exchangeLater(request, reply []byte) (int, error) {
+	c.request, c.sent = request, 0
+	if c.ask == nil {
+		c.ask = func() { c.watch.loop.ask(c) }
+	}
+	c.task().Suspend(c.ask)
+	c.request = nil
+	var err error
+	if rest := request[c.sent:]; len(rest) > 0 {
+		if _, err = c.write(rest); err == nil {
+			err = c.wait()
+		}
+	}
+	return c.answer(reply, err)
+}
+
+// flush writes the request, and has the task, which is suspended, resumed when the reply comes;
+// at once if not all could be written.
+func (c *Conn) flush() {
+	n, _ := syscall.Write(c.fd, c.request) // an error comes again
+	c.sent = max(n, 0)
+	if c.Hint.Parts {
+		AckAtOnce(uintptr(c.fd))
+	}
+	if c.sent < len(c.request) {
+		c.task().Resume()
+		return
+	}
+	c.watch.wait(c.task(), c.end)
 }
 
 // choose says where a call waits. That of a quick server does in the kernel if it is alone,

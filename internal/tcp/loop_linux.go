@@ -25,6 +25,10 @@ type loop struct {
 	conns   []*Conn // by the number that the kernel has; nil: the number is free
 	free    []int32
 	due     time.Time // no deadline of who waits is before it
+
+	resuming bool    // tasks are being resumed
+	asks     []*Conn // whose requests are to be written after that
+	written  []*Conn // was asks before, and has its memory
 }
 
 // add makes the loop watch a connection for such events. The kernel tells of each once: who
@@ -108,6 +112,8 @@ func (l *loop) run() {
 			t.Resume()
 		}
 		clear(tasks)
+		for l.writeAsks() {
+		}
 		if now.Sub(yielded) >= yieldTime {
 			yielded = now
 			runtime.Gosched()
@@ -137,7 +143,37 @@ func (l *loop) take(tasks []Task, events []unix.EpollEvent, now time.Time) ([]Ta
 	if !l.due.IsZero() && !now.Before(l.due) {
 		tasks = l.takeLateLocked(tasks, now)
 	}
+	l.resuming = true
 	return tasks, true
+}
+
+// ask has the request of a connection written, whose task has just been suspended. While
+// other tasks are resumed it waits for these: a server then gets one request after the
+// other, and need not be woken for each.
+func (l *loop) ask(c *Conn) {
+	l.mu.Lock()
+	waits := l.resuming
+	if waits {
+		l.asks = append(l.asks, c)
+	}
+	l.mu.Unlock()
+	if !waits {
+		c.flush()
+	}
+}
+
+// writeAsks writes the requests that wait, and reports whether there were some.
+func (l *loop) writeAsks() bool {
+	l.mu.Lock()
+	asks := l.asks
+	l.asks, l.written = l.written[:0], asks
+	l.resuming = len(asks) > 0
+	l.mu.Unlock()
+	for i, c := range asks {
+		asks[i] = nil
+		c.flush()
+	}
+	return len(asks) > 0
 }
 
 // takeLateLocked appends those whose deadline has passed.
