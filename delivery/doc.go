@@ -5,6 +5,10 @@
 // served by workers; an idle lane has no goroutine and no buffer, and keeps what
 // it has learned of its destination and, for a short time, its connection.
 //
+// A worker is a task: while a call of an [evid.Suspender] is under way it needs no
+// goroutine, and it is resumed by whoever waits for all replies. It goes on to a
+// goroutine of its own before what may block: a lane of another kind, the disk, closing.
+//
 // # Nobody waits for another destination
 //
 // At most 256 workers are busy at a time. One whose call has lasted 25 ms waits for
