@@ -41,9 +41,9 @@ type Conn struct {
 	end    time.Time // the deadline
 	quick  bool      // the dialer counts the call under way
 
-	// The descriptor blocks, for briefTime at most, or else has a loop when it has to wait.
+	// The descriptor blocks, for a brief time at most, or else has a loop when it has to wait.
 	blocks  bool
-	limited bool   // to briefTime, when it blocks
+	limited bool   // to that time, when it blocks
 	calm    int    // with a loop: calls in a row that were alone
 	watch   watch  // by the loop
 	request []byte // that the loop is to write
@@ -166,7 +166,7 @@ func (c *Conn) isAlone(now time.Time) bool {
 		return false
 	}
 	c.quick = true
-	return c.dialer.quick.Add(1) <= c.dialer.places && c.end.Sub(now) > 2*briefTime
+	return c.dialer.quick.Add(1) <= c.dialer.places && c.end.Sub(now) > 2*c.dialer.brief
 }
 
 // notQuick ends the count.
@@ -177,7 +177,7 @@ func (c *Conn) notQuick() {
 	}
 }
 
-// block makes the descriptor block, for briefTime at most.
+// block makes the descriptor block, for a brief time at most.
 func (c *Conn) block() error {
 	c.task().Own()
 	if c.watch.loop != nil {
@@ -186,7 +186,7 @@ func (c *Conn) block() error {
 		}
 	}
 	if !c.limited {
-		brief := unix.NsecToTimeval(briefTime.Nanoseconds())
+		brief := unix.NsecToTimeval(c.dialer.brief.Nanoseconds())
 		for _, option := range []int{unix.SO_RCVTIMEO, unix.SO_SNDTIMEO} {
 			if err := unix.SetsockoptTimeval(c.fd, unix.SOL_SOCKET, option, &brief); err != nil {
 				return os.NewSyscallError("setsockopt", err)
@@ -253,7 +253,7 @@ func (c *Conn) isStale() bool { return time.Since(c.read) >= freshTime && IsStal
 // receive reads what comes next.
 func (c *Conn) receive(p []byte) (int, error) {
 	for {
-		if c.blocks && time.Until(c.end) <= 2*briefTime {
+		if c.blocks && time.Until(c.end) <= 2*c.dialer.brief {
 			if err := c.join(unix.EPOLLIN); err != nil {
 				return 0, err
 			}

@@ -69,8 +69,10 @@ func TestDialEnds(t *testing.T) {
 // A connection has a loop while its calls are not alone, and no longer.
 func TestChoose(t *testing.T) {
 	d := newDialer(1)
+	d.brief = time.Hour // for a machine that is very busy
 	addr := serve(t, "tcp", "127.0.0.1:0", echo)
 	c := dial(t, d, addr)
+	c.SetDeadline(time.Now().Add(24 * time.Hour))
 	ask(t, c, "alone")
 	if !c.blocks {
 		t.Fatal("a call that is alone went through the loop")
@@ -81,6 +83,7 @@ func TestChoose(t *testing.T) {
 		t.Fatal("a call of a slow server waited in the kernel")
 	}
 	c = dial(t, d, addr)
+	c.SetDeadline(time.Now().Add(24 * time.Hour))
 	d.quick.Add(1) // another call
 	ask(t, c, "not alone")
 	if c.blocks {

@@ -19,8 +19,9 @@ import (
 
 // A Dialer makes connections. [NewDialer] makes one.
 type Dialer struct {
-	places int32        // how many calls are alone: one processor is left for others
-	quick  atomic.Int32 // calls of quick servers that are under way
+	places int32         // how many calls are alone: one processor is left for others
+	brief  time.Duration // how long one waits in the kernel, about
+	quick  atomic.Int32  // calls of quick servers that are under way
 	loops  []loop
 	next   atomic.Uint32 // the loop whose turn it is
 	lowest uint16        // the kernel connects from ports from this one on
@@ -30,7 +31,7 @@ type Dialer struct {
 func NewDialer() *Dialer { return newDialer(runtime.GOMAXPROCS(0) - 1) }
 
 func newDialer(places int) *Dialer {
-	return &Dialer{places: int32(places), loops: make([]loop, max(1, places)), lowest: lowestPort()}
+	return &Dialer{places: int32(places), brief: briefTime, loops: make([]loop, max(1, places)), lowest: lowestPort()}
 }
 
 // lowestPort is the first of those that the kernel connects from; 0: it does not say.
