@@ -4,7 +4,9 @@ import (
 	"encoding/binary"
 	"math/rand/v2"
 	"net/netip"
+	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 )
 
@@ -64,8 +66,7 @@ func settle(p *Pike, addrs []netip.Addr) {
 	}
 }
 
-// Checks of addresses that are known, by one caller and by as many as there are cores, and
-// of those that come once each, beside the same with plain counters.
+// Checks of addresses that are known, by one caller, beside the same with plain counters.
 func BenchmarkCheck(b *testing.B) {
 	for _, bench := range []struct {
 		name   string
@@ -82,22 +83,29 @@ func BenchmarkCheck(b *testing.B) {
 		{"IPv6/100k", 100_000, random6},
 	} {
 		addrs := addresses(bench.n, bench.random)
-		p := newPike(DefaultParams(), Options{}, MaxNodes)
-		settle(p, addrs)
-		if evicted := p.Stats().Evicted; evicted > 0 {
-			b.Fatalf("%s: %d evicted", bench.name, evicted)
-		}
-		run(b, bench.name, addrs, func(addr netip.Addr) { p.Check(addr) })
-		counters := &plain{m: make(map[netip.Addr]uint32)}
-		for _, addr := range addrs {
-			counters.check(addr)
-		}
-		run(b, bench.name+"/plain", addrs, func(addr netip.Addr) { counters.check(addr) })
+		check, count := both(b, addrs)
+		run(b, bench.name, addrs, check)
+		run(b, bench.name+"/plain", addrs, count)
 	}
 }
 
-func run(b *testing.B, name string, addrs []netip.Addr, f func(addr netip.Addr)) {
-	b.Run(name+"/one", func(b *testing.B) {
+// both returns a check by a Pike, and one by plain counters, which know some addresses.
+func both(b *testing.B, addrs []netip.Addr) (check, count func(addr netip.Addr)) {
+	p := newPike(DefaultParams(), Options{}, MaxNodes)
+	settle(p, addrs)
+	if evicted := p.Stats().Evicted; evicted > 0 {
+		b.Fatalf("%d evicted", evicted)
+	}
+	counters := &plain{m: make(map[netip.Addr]uint32)}
+	for _, addr := range addrs {
+		counters.check(addr)
+	}
+	return func(addr netip.Addr) { p.Check(addr) }, func(addr netip.Addr) { counters.check(addr) }
+}
+
+// run returns the nanoseconds that f takes for one of the addresses.
+func run(b *testing.B, name string, addrs []netip.Addr, f func(addr netip.Addr)) (ns float64) {
+	b.Run(name, func(b *testing.B) {
 		b.ReportAllocs()
 		i := 0
 		for b.Loop() {
@@ -106,10 +114,41 @@ func run(b *testing.B, name string, addrs []netip.Addr, f func(addr netip.Addr))
 				i = 0
 			}
 		}
+		ns = float64(b.Elapsed()) / float64(b.N)
 	})
-	b.Run(name+"/all", func(b *testing.B) {
-		b.ReportAllocs()
+	return ns
+}
+
+// Checks by one core, by all of them, each with addresses of its own, as with a socket for
+// each network, and by all of them with the same addresses. That of all cores is the time from
+// one check to the next of whichever core, and how many times as fast as one core they are.
+func BenchmarkCores(b *testing.B) {
+	cores := runtime.GOMAXPROCS(0)
+	for _, bench := range []struct {
+		name   string
+		n      int // addresses of a core
+		random func(*rand.Rand) netip.Addr
+	}{
+		{"IPv4/1", 1, random4},
+		{"IPv4/10k", 10_000, random4},
+		{"IPv4/500k", 500_000, random4},
+		{"IPv6/10k", 10_000, random6},
+	} {
+		addrs := addresses(cores*bench.n, bench.random)
+		check, count := both(b, addrs)
+		for name, f := range map[string]func(addr netip.Addr){"": check, "/plain": count} {
+			one := run(b, bench.name+name+"/one", addrs[:bench.n], f)
+			runAll(b, bench.name+name+"/own", one, f, func(core int) []netip.Addr { return addrs[core*bench.n:][:bench.n] })
+			runAll(b, bench.name+name+"/same", one, f, func(int) []netip.Addr { return addrs[:bench.n] })
+		}
+	}
+}
+
+func runAll(b *testing.B, name string, one float64, f func(addr netip.Addr), of func(core int) []netip.Addr) {
+	b.Run(name, func(b *testing.B) {
+		var cores atomic.Int64
 		b.RunParallel(func(pb *testing.PB) {
+			addrs := of(int(cores.Add(1) - 1))
 			i := rand.IntN(len(addrs))
 			for pb.Next() {
 				f(addrs[i])
@@ -118,6 +157,7 @@ func run(b *testing.B, name string, addrs []netip.Addr, f func(addr netip.Addr))
 				}
 			}
 		})
+		b.ReportMetric(one/(float64(b.Elapsed())/float64(b.N)), "times-one-core")
 	})
 }
 

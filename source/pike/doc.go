@@ -36,21 +36,24 @@
 //
 // When there is no more room, somebody sends from very many addresses, most likely forged
 // ones. To refuse new nodes would then let everyone through who is not yet in the tree, and
-// to forget all would let go who is. So a hand goes round over all nodes, and takes those
-// without nodes below them that had no hit since it came by last. It goes only as far as it
-// must to make room for the nodes that are added, so that it takes very many requests until
-// it comes by again. A forged address has had none by then and goes; a flooder has had
-// several and stays, as do the nodes above it. A blocked address that has gone silent may be
-// unblocked that way, sooner than at the end of its unit. [Stats] counts both what is evicted,
-// and requests for which no node could be made as all the others had hits; those still count
-// for the prefix.
+// to forget all would let go who is. So two things happen. A sieve holds back what comes once:
+// an address that is not in the tree is only remembered, by a byte of its hash, and counts
+// when it comes again before some two million others have come. And who is added takes the
+// place of another node nearby, one without nodes below it that had no hit for long: each hit
+// gives a node three chances, and whoever looks for a place takes one away. As it looks near
+// where the new node is to stand, which its hash says, all nodes are looked at about as often.
+// A forged address is held back or soon goes; a flooder has very many hits until it is looked
+// at again, and stays, as do the nodes above it. It is found one request later, or a few. A
+// blocked address that has gone silent may be unblocked that way, sooner than at the end of
+// its unit. [Stats] counts both what is evicted, and requests for which no node could be made
+// as all that could go had hits; those still count for the prefix.
 //
 // # Speed
 //
-// Checks can be made at the same time: nodes are spread over shards, each with a lock, by
-// the first two bytes of an IPv4 address and the first three of an IPv6 one. The nodes above
-// are in a shard of their own, which is seldom asked: a prefix that is hit often soon has
-// others below it.
+// Nodes are spread over shards by their hash. An address that is in the tree is found and
+// counted without a lock: see node. So checks on several cores do not slow each other down,
+// unless they are of the same addresses. What adds nodes, moves them or blocks an address has
+// the lock of one shard.
 //
 // A check never waits for the log or for who is told of events. Those wait in a queue; if
 // that is full, an address is told of later, as long as it is blocked, and unblocked later,

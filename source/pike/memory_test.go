@@ -47,7 +47,8 @@ func TestMemory(t *testing.T) {
 	whole := 0
 	for _, a := range addrs {
 		full, _ := prefixOf(a)
-		if p.shard(full).whole.find(full) != nil {
+		hash := p.seed.hash(full)
+		if n, _ := p.shard(hash).find(full, hash); n != nil {
 			whole++
 		}
 	}
@@ -115,5 +116,39 @@ func TestCheckAllocates(t *testing.T) {
 	}
 	if n := testing.AllocsPerRun(1000, flood); n != 0 {
 		t.Errorf("a check of a forged address allocates %v times", n)
+	}
+	// Nor are tables moved all the time, which is seldom, and much then.
+	var before, after runtime.MemStats
+	const checks = 200_000
+	runtime.ReadMemStats(&before)
+	for range checks / 4 {
+		a, b := random4(r), random6(r)
+		for range 2 { // to pass the sieve
+			p.Check(a)
+			p.Check(b)
+		}
+	}
+	runtime.ReadMemStats(&after)
+	if bytes := float64(after.TotalAlloc-before.TotalAlloc) / checks; bytes > 2 {
+		t.Errorf("a check of a forged address allocates %.1f bytes", bytes)
+	}
+}
+
+// When other addresses come than those that there is no more room for, their nodes take no
+// more memory.
+func TestMemoryMoves(t *testing.T) {
+	p := newPike(DefaultParams(), Options{}, 20_000)
+	r := rand.New(rand.NewPCG(1, 2))
+	for _, random := range []func(*rand.Rand) netip.Addr{random6, within("10.1.0.0/16", random4), random4} {
+		for range 100_000 {
+			a := random(r)
+			for range 3 {
+				p.Check(a)
+			}
+		}
+		if s := p.Stats(); s.Nodes < 19_000 {
+			t.Errorf("%+v", s)
+		}
+		checkTree(t, p) // among other things, that tables are not too empty
 	}
 }

@@ -195,31 +195,33 @@ func drain(p *Pike) []change {
 // there and knows how many there are below it, and counts are right.
 func checkTree(t *testing.T, p *Pike) {
 	t.Helper()
-	nodes := 0
-	kids := make(map[prefix]uint16)
-	for s := range p.all() {
+	nodes, known := 0, 0
+	below := make(map[prefix]int)
+	for i := range p.shards {
+		s := &p.shards[i]
 		untolds := 0
 		for _, table := range s.tables() {
 			count := 0
-			for i := range table.nodes {
-				n := &table.nodes[i]
-				if n.kind == 0 {
+			for i := range table.places() {
+				n := &table.places()[i]
+				if n.load().kind() == 0 {
 					continue
 				}
 				count++
 				at := n.prefix()
-				if table.find(at) != n {
+				if found, _, _ := table.find(at, p.seed.hash(at)); found != n || s != p.shard(p.seed.hash(at)) || table != s.table(at) {
 					t.Fatalf("%v is not found", at)
 				}
-				if n.flags&untold != 0 {
+				if n.load()&untold != 0 {
 					untolds++
 				}
 				if at.bytes() > 1 {
-					kids[at.first(at.bytes()-1)]++
+					below[at.first(at.bytes()-1)]++
 				}
 			}
-			if count != table.count {
-				t.Fatalf("a table has %d nodes and counts %d", count, table.count)
+			places := len(table.places())
+			if count != table.count || places > minPlaces && 5*count < 2*places {
+				t.Fatalf("a table has %d nodes in %d places and counts %d", count, places, table.count)
 			}
 			nodes += count
 		}
@@ -230,19 +232,24 @@ func checkTree(t *testing.T, p *Pike) {
 	if nodes != p.Stats().Nodes {
 		t.Fatalf("there are %d nodes, %d are counted", nodes, p.Stats().Nodes)
 	}
-	known := 0
-	for s := range p.all() {
-		for i := range s.prefixes.nodes {
-			n := &s.prefixes.nodes[i]
-			if n.kids != kids[n.prefix()] {
-				t.Fatalf("%v has %d nodes below it and counts %d", n.prefix(), kids[n.prefix()], n.kids)
-			}
-			if n.kids > 0 {
-				known++
+	for i := range p.shards {
+		for _, table := range p.shards[i].tables() {
+			for j := range table.places() {
+				n := &table.places()[j]
+				if n.load().kind() == 0 {
+					continue
+				}
+				has := int(n.load() & kids / kid)
+				if has != below[n.prefix()] {
+					t.Fatalf("%v has %d nodes below it and counts %d", n.prefix(), below[n.prefix()], has)
+				}
+				if has > 0 {
+					known++
+				}
 			}
 		}
 	}
-	if known != len(kids) {
-		t.Fatalf("%d nodes have others below them, %d should", known, len(kids))
+	if known != len(below) {
+		t.Fatalf("%d nodes have others below them, %d should", known, len(below))
 	}
 }

@@ -43,23 +43,19 @@ type Options struct {
 // A Pike counts the requests of addresses. [New] makes one. Its methods may be called at the
 // same time.
 type Pike struct {
-	params   Params
-	log      *slog.Logger
-	raise    func(ctx context.Context, event string, params ...evid.Param) (evid.ID, error)
-	density  uint32
-	latency  uint32 // seconds
-	maxNodes int64
+	params  Params
+	log     *slog.Logger
+	raise   func(ctx context.Context, event string, params ...evid.Param) (evid.ID, error)
+	density uint32
+	latency uint32 // seconds
 
 	seconds atomic.Uint32 // since Start
-	swapAt  uint32        // the second at which the unit ends; the timer's
+	seed    *seed
+	shards  []shard
+	sieve   atomic.Pointer[sieve] // nil as long as there is room
 
-	// Locks are taken in this order: evicting, that of a shard, that of the top.
-	seed     *seed
-	shards   [shards]shard
-	top      shard       // prefixes that are too short for one of the shards
-	short    atomic.Bool // a node was added, or could not be, and there is hardly any room left
-	evicting sync.Mutex  // guards hand
-	hand     int         // the table that nodes are evicted from: see evictNext
+	swapAt uint32   // the second at which the unit ends; the timer's, as gone is
+	gone   []prefix // what has expired in a shard
 
 	changes chan change // that are to be told
 	stop    chan struct{}
@@ -67,11 +63,8 @@ type Pike struct {
 	cancel  context.CancelFunc // ends what is being raised
 	running sync.WaitGroup
 
-	nodes    atomic.Int64
 	blocked  atomic.Int64
 	detected atomic.Uint64
-	evicted  atomic.Uint64
-	refused  atomic.Uint64
 	lost     atomic.Uint64
 	failed   atomic.Uint64
 }
@@ -81,23 +74,23 @@ func New(p Params, opts Options) *Pike { return newPike(p, opts, MaxNodes) }
 
 func newPike(params Params, opts Options, maxNodes int) *Pike {
 	p := &Pike{
-		params:   params,
-		log:      opts.Log,
-		raise:    opts.Raise,
-		density:  uint32(params.Density),
-		latency:  uint32(params.latency()),
-		maxNodes: int64(maxNodes),
-		swapAt:   uint32(params.Unit),
-		seed:     newSeed(),
-		changes:  make(chan change, maxChanges),
-		stop:     make(chan struct{}),
+		params:  params,
+		log:     opts.Log,
+		raise:   opts.Raise,
+		density: uint32(params.Density),
+		latency: uint32(params.latency()),
+		swapAt:  uint32(params.Unit),
+		seed:    newSeed(),
+		shards:  make([]shard, shardsFor(maxNodes)),
+		changes: make(chan change, maxChanges),
+		stop:    make(chan struct{}),
 	}
 	if p.log == nil {
 		p.log = slog.New(slog.DiscardHandler)
 	}
-	for s := range p.all() {
-		s.whole = table{seed: p.seed, max: maxNodes}
-		s.prefixes = s.whole
+	for i := range p.shards {
+		s := &p.shards[i]
+		s.whole.seed, s.prefixes.seed, s.max = p.seed, p.seed, maxNodes/len(p.shards)
 	}
 	return p
 }
@@ -118,111 +111,25 @@ func (p *Pike) Check(addr netip.Addr) Result {
 	if !ok {
 		return Pass
 	}
-	if p.short.Load() {
-		p.makeRoom()
+	hash := p.seed.hash(full)
+	if result, known := p.hitAddress(full, hash); known { // first, as whoever sends much is there
+		return result
 	}
-	s, cut := p.shard(full), full.cut()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if n := s.whole.find(full); n != nil { // first, as whoever sends much is there
-		return p.hitAddress(s, n)
-	}
-	if n := s.prefixes.longest(full, cut, full.bytes()-1); n != nil {
-		p.hitPrefix(s, n, full)
-		return Pass
-	}
-	p.top.mu.Lock()
-	defer p.top.mu.Unlock()
-	if n := p.top.prefixes.longest(full, 1, cut-1); n != nil {
-		p.hitPrefix(s, n, full)
-	} else {
-		p.add(&p.top.prefixes, full.first(1), 1)
+	if sieve := p.sieve.Load(); sieve == nil || sieve.passes(hash) {
+		p.hitPrefix(full)
 	}
 	return Pass
-}
-
-// hitAddress counts a hit for a whole address.
-func (p *Pike) hitAddress(s *shard, n *node) Result {
-	n.now++
-	n.flags |= used
-	n.expires = p.seconds.Load() + p.latency
-	if n.flags&red != 0 {
-		return Blocked
-	}
-	if !n.hot(p.density) {
-		return Pass
-	}
-	n.flags |= red
-	p.blocked.Add(1)
-	p.detected.Add(1)
-	if !p.tell(change{n.prefix().addr(), true}) {
-		n.flags |= untold
-		s.untold++
-	}
-	return Detected
-}
-
-// hitPrefix counts a hit for a prefix of an address of the shard. A hot one gets the next
-// byte below it. It is not renewed: with few hits it is to go, and with many it soon has
-// others below it.
-func (p *Pike) hitPrefix(s *shard, n *node, full prefix) {
-	n.now++
-	n.flags |= used
-	if !n.hot(p.density / 4) {
-		return
-	}
-	kid, hits, t := full.first(n.prefix().bytes()+1), n.now-1, &s.prefixes
-	switch {
-	case kid.full():
-		hits, t = 0, &s.whole // it counts for itself from here on
-	case kid.bytes() < kid.cut():
-		t = &p.top.prefixes
-	}
-	n.kids++ // before n may move
-	if !p.add(t, kid, hits) {
-		n.kids--
-	}
-}
-
-// add adds a node, if there is room. If there is none, nothing has moved.
-func (p *Pike) add(t *table, at prefix, hits uint32) bool {
-	nodes := p.nodes.Add(1)
-	if nodes > p.maxNodes-p.maxNodes/spare {
-		p.short.Store(true)
-	}
-	if nodes > p.maxNodes {
-		p.nodes.Add(-1)
-		p.refused.Add(1)
-		return false
-	}
-	n := t.insert(at)
-	n.now = hits
-	n.expires = p.seconds.Load() + p.latency
-	return true
-}
-
-// unblock unblocks an address. If that cannot be told now, nothing happens.
-func (p *Pike) unblock(s *shard, n *node) bool {
-	if n.flags&untold == 0 {
-		if !p.tell(change{n.prefix().addr(), false}) {
-			return false
-		}
-	} else { // nobody knows that it was blocked, or needs to now
-		p.lost.Add(1)
-		s.untold--
-	}
-	n.flags &^= red | untold
-	p.blocked.Add(-1)
-	return true
 }
 
 // Blocked lists the addresses that are blocked: IPv4, then IPv6, in order.
 func (p *Pike) Blocked() []netip.Addr {
 	var list []netip.Addr
-	for s := range p.all() {
+	for i := range p.shards {
+		s := &p.shards[i]
 		s.mu.Lock()
-		for i := range s.whole.nodes {
-			if n := &s.whole.nodes[i]; n.flags&red != 0 {
+		places := s.whole.places()
+		for i := range places {
+			if n := &places[i]; n.load()&red != 0 {
 				list = append(list, n.prefix().addr())
 			}
 		}
@@ -239,17 +146,18 @@ func (p *Pike) Unblock(addr netip.Addr) (known, blocked bool) {
 	if !ok {
 		return false, false
 	}
-	s := p.shard(full)
+	hash := p.seed.hash(full)
+	s := p.shard(hash)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	n := s.whole.find(full)
-	if n == nil || n.flags&red == 0 {
+	n, now, _ := s.whole.find(full, hash)
+	if n == nil || now&red == 0 {
 		return n != nil, false
 	}
-	n.now, n.last = 0, 0
+	n.clear(wasHot | hits)
 	if !p.unblock(s, n) { // an operator does not have to wait for who is told
 		p.lost.Add(1)
-		n.flags &^= red
+		n.clear(red)
 		p.blocked.Add(-1)
 	}
 	return true, true
@@ -269,13 +177,19 @@ type Stats struct {
 
 // Stats returns the statistics.
 func (p *Pike) Stats() Stats {
-	return Stats{
-		Nodes:    int(p.nodes.Load()),
+	st := Stats{
 		Blocked:  int(p.blocked.Load()),
 		Detected: p.detected.Load(),
-		Evicted:  p.evicted.Load(),
-		Refused:  p.refused.Load(),
 		Lost:     p.lost.Load(),
 		Failed:   p.failed.Load(),
 	}
+	for i := range p.shards {
+		s := &p.shards[i]
+		s.mu.Lock()
+		st.Nodes += s.count()
+		st.Evicted += s.evicted
+		st.Refused += s.refused
+		s.mu.Unlock()
+	}
+	return st
 }

@@ -244,50 +244,92 @@ func TestNeverTold(t *testing.T) {
 }
 
 // With the tree full of forged addresses, a flooder is found out, and stays blocked, and
-// there are never more nodes than there may be.
+// there are never more nodes than there may be. So it is if each forged address comes twice,
+// and passes the sieve.
 func TestFloodBeyondTheBound(t *testing.T) {
 	for name, random := range map[string]func(*rand.Rand) netip.Addr{
 		"IPv4": random4, "IPv6": random6, "one /8": within("10.0.0.0/8", random4), "one /32": within("2001:db8::/32", random6),
 	} {
-		t.Run(name, func(t *testing.T) {
-			const maxNodes = 20_000
-			p := newPike(DefaultParams(), Options{}, maxNodes)
-			r := rand.New(rand.NewPCG(1, 2))
-			forge := func(n int) {
-				for range n {
-					if result := p.Check(random(r)); result != Pass {
-						t.Fatalf("a forged address is %d", result)
-					}
-				}
-			}
-			forge(5 * maxNodes)
-			if got := p.Stats(); got.Evicted == 0 || got.Nodes > maxNodes || got.Nodes < maxNodes*9/10 {
-				t.Fatalf("%+v, want nearly %d nodes", got, maxNodes)
-			}
-			for _, address := range []string{"192.0.2.1", "2001:db8:1::1", "10.1.2.3"} {
-				flooder := addr(t, address)
-				for n := 1; ; n++ {
-					forge(200)
-					if p.Check(flooder) == Detected {
-						break
-					}
-					if n == 60 {
-						t.Fatalf("%s is not found out with %d requests", address, n)
-					}
-				}
-				for range 100 {
-					forge(200)
-					if result := p.Check(flooder); result != Blocked {
-						t.Fatalf("%s is %d, want %d", address, result, Blocked)
-					}
-				}
-			}
-			if got := p.Stats(); got.Nodes > maxNodes || got.Refused > 0 {
-				t.Errorf("%+v", got)
-			}
-			checkTree(t, p)
-		})
+		t.Run(name+" once", func(t *testing.T) { floodBeyondTheBound(t, random, 1) })
+		t.Run(name+" twice", func(t *testing.T) { floodBeyondTheBound(t, random, 2) })
 	}
+}
+
+func floodBeyondTheBound(t *testing.T, random func(*rand.Rand) netip.Addr, times int) {
+	const maxNodes = 20_000
+	p := newPike(DefaultParams(), Options{}, maxNodes)
+	r := rand.New(rand.NewPCG(1, 2))
+	forge := func(n int) {
+		for range n / times {
+			forged := random(r)
+			for range times {
+				if result := p.Check(forged); result != Pass {
+					t.Fatalf("a forged address is %d", result)
+				}
+			}
+		}
+	}
+	forge(5 * maxNodes)
+	if got := p.Stats(); got.Evicted == 0 || got.Nodes > maxNodes || got.Nodes < maxNodes*9/10 {
+		t.Fatalf("%+v, want nearly %d nodes", got, maxNodes)
+	}
+	for _, address := range []string{"192.0.2.1", "2001:db8:1::1", "10.1.2.3"} {
+		flooder := addr(t, address)
+		for n := 1; ; n++ {
+			forge(200)
+			if p.Check(flooder) == Detected {
+				break
+			}
+			if n == 60 {
+				t.Fatalf("%s is not found out with %d requests", address, n)
+			}
+		}
+		for range 100 {
+			forge(200)
+			if result := p.Check(flooder); result != Blocked {
+				t.Fatalf("%s is %d, want %d", address, result, Blocked)
+			}
+		}
+	}
+	if got := p.Stats(); got.Nodes > maxNodes || got.Refused > 0 {
+		t.Errorf("%+v", got)
+	}
+	checkTree(t, p)
+}
+
+// So it is as time goes on, and prefixes are not hot any more, nodes expire, and there is
+// room again and then none.
+func TestFloodInTime(t *testing.T) {
+	params := DefaultParams()
+	params.RemoveLatency = 10
+	p := newPike(params, Options{}, 20_000)
+	r := rand.New(rand.NewPCG(1, 2))
+	flooders := []netip.Addr{addr(t, "192.0.2.1"), addr(t, "2001:db8:1::1")}
+	short, room := 0, 0
+	for second := uint32(1); second <= 60; second++ {
+		for i := range 8000 {
+			p.Check(random4(r))
+			if i%200 != 0 {
+				continue
+			}
+			for _, flooder := range flooders {
+				if result := p.Check(flooder); result != Blocked && second > 4 {
+					t.Fatalf("%v is %d in second %d", flooder, result, second)
+				}
+			}
+		}
+		p.tick(second)
+		drain(p)
+		if p.sieve.Load() != nil {
+			short++
+		} else if short > 0 {
+			room++
+		}
+	}
+	if s := p.Stats(); s.Detected != 2 || s.Evicted == 0 || short == 0 || room == 0 {
+		t.Errorf("%+v, for %d seconds no room, then for %d", s, short, room)
+	}
+	checkTree(t, p)
 }
 
 // When all that there is room for is being hit, it stays, new addresses are refused, counted,

@@ -1,226 +1,130 @@
 package pike
 
 import (
-	"encoding/binary"
 	"math/bits"
-	"math/rand/v2"
-	"net/netip"
+	"sync/atomic"
 )
 
-// A prefix is the first bytes of an address.
-type prefix struct {
-	hi, lo uint64 // the bytes, the first one highest, and zeros
-	kind   kind
-}
-
-// A kind says how many bytes a prefix has, and of what: 1 to 4 for IPv4, ipv6 + 1 to
-// ipv6 + 16 for IPv6.
-type kind uint8
-
-const (
-	ipv6     kind = 32
-	fullIPv4      = 4
-	fullIPv6      = ipv6 + 16
-)
-
-// prefixOf returns a whole address. Its zone is no part of it: whoever sends can have any.
-func prefixOf(addr netip.Addr) (p prefix, ok bool) {
-	addr = addr.Unmap()
-	switch {
-	case addr.Is4():
-		b := addr.As4()
-		return prefix{hi: uint64(binary.BigEndian.Uint32(b[:])) << 32, kind: fullIPv4}, true
-	case addr.Is6():
-		b := addr.As16()
-		return prefix{binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:]), fullIPv6}, true
-	default:
-		return prefix{}, false
-	}
-}
-
-// addr is the reverse of prefixOf.
-func (p prefix) addr() netip.Addr {
-	var b [16]byte
-	binary.BigEndian.PutUint64(b[:8], p.hi)
-	binary.BigEndian.PutUint64(b[8:], p.lo)
-	if p.kind == fullIPv4 {
-		return netip.AddrFrom4([4]byte(b[:4]))
-	}
-	return netip.AddrFrom16(b)
-}
-
-// bytes is how many bytes the prefix has: its depth in the tree.
-func (p prefix) bytes() int { return int(p.kind &^ ipv6) }
-
-func (p prefix) full() bool { return p.kind == fullIPv4 || p.kind == fullIPv6 }
-
-// cut is how many bytes of an address decide about its shard. Shorter prefixes are in the
-// top. It is less for IPv4, as the first byte of IPv4 addresses differs more.
-func (p prefix) cut() int {
-	if p.kind > ipv6 {
-		return 3
-	}
-	return 2
-}
-
-// first returns the first n bytes, of as many or more.
-func (p prefix) first(n int) prefix {
-	p.kind = p.kind&ipv6 | kind(n)
-	if n <= 8 {
-		p.hi &= ^uint64(0) << (64 - 8*n)
-		p.lo = 0
-	} else {
-		p.lo &= ^uint64(0) << (128 - 8*n)
-	}
-	return p
-}
-
-// A node counts the hits of a prefix: those of addresses of which no longer one is in the
-// tree. One without a kind is a free place.
-type node struct {
-	hi, lo    uint64
-	now, last uint32 // hits in this unit and in the one before
-	expires   uint32 // a second; no matter as long as it has kids
-	kids      uint16 // nodes with one byte more
-	kind      kind
-	flags     flags
-}
-
-type flags uint8
-
-const (
-	used   flags = 1 << iota // it had a hit since the hand that evicts came by
-	red                      // the address is blocked
-	untold                   // that is still to be told
-)
-
-func (n *node) prefix() prefix { return prefix{n.hi, n.lo, n.kind} }
-
-// hot reports whether there were that many hits in this unit or the one before.
-func (n *node) hot(hits uint32) bool { return n.now >= hits || n.last >= hits }
-
-// A seed keeps others from finding prefixes with the same hash.
-type seed [3]uint64
-
-func newSeed() *seed { return &seed{rand.Uint64(), rand.Uint64(), rand.Uint64()} }
-
-func (s *seed) hash(p prefix) uint64 {
-	hi, lo := bits.Mul64(p.hi^s[0], p.lo^s[1])
-	hi, lo = bits.Mul64(hi^lo, s[2]^uint64(p.kind))
-	return hi ^ lo
-}
-
-// A table finds nodes by their prefix: a hash table in which a node stands at the first
-// free place from where its hash points to. That is one piece of memory without pointers,
-// which costs little, none of it for the garbage collector, and is easily given back.
+// A table finds nodes by their prefix: a hash table in which a node stands at the first free
+// place from where its hash points to, and stays. Each place counts the nodes that were to
+// stand there, or came by, and are further on: where there are none, a search ends. That is
+// one piece of memory without pointers, which costs little, none of it for the garbage
+// collector, and is easily given back.
+//
+// The lock of the shard is held, but by who finds.
 type table struct {
-	seed  *seed
-	nodes []node
-	count int
-	max   int // nodes that there ever are
-	hand  int // how far evicting has got: see Pike.evictNext
+	memory atomic.Pointer[memory] // nil: there are no nodes, or they are being moved
+	seed   *seed
+	count  int
 }
 
-// A table is at most 3/4 full, as finding takes long beyond that. It grows by half and
-// shrinks when it is less than 2/5 full, so that a node takes 43 to 80 bytes.
+type memory struct{ places []node }
+
+// A table is at most 2/3 full, as finding takes long beyond that. It grows by half and
+// shrinks when it is less than 2/5 full, so that a node takes 48 to 80 bytes.
 const minPlaces = 16
 
-func (t *table) home(p prefix) int {
-	at, _ := bits.Mul64(t.seed.hash(p), uint64(len(t.nodes)))
+func (m *memory) home(hash uint64) int {
+	at, _ := bits.Mul64(hash, uint64(len(m.places)))
 	return int(at)
 }
 
 // next is the place after i, round the end.
-func (t *table) next(i int) int {
-	if i++; i < len(t.nodes) {
+func (m *memory) next(i int) int {
+	if i++; i < len(m.places) {
 		return i
 	}
 	return 0
 }
 
-// find returns the node of a prefix, which stays where it is until the next insert or
-// remove; nil if there is none.
-func (t *table) find(p prefix) *node {
-	if t.count == 0 {
-		return nil
-	}
-	for i := t.home(p); ; i = t.next(i) {
-		n := &t.nodes[i]
-		if n.kind == 0 {
-			return nil
+func (m *memory) find(p prefix, hash uint64) (*node, state) {
+	i := m.home(hash)
+	for range m.places {
+		n := &m.places[i]
+		if s := n.load(); n.is(p, s) {
+			return n, s
 		}
-		if n.hi == p.hi && n.lo == p.lo && n.kind == p.kind {
-			return n
-		}
-	}
-}
-
-// longest returns the node of the longest prefix of an address with low to high bytes, nil
-// if there is none. With a node there are all those above it. They are tried from the shortest
-// on: in a flood from forged addresses the longest one is short, and elsewhere short ones are
-// few and thus quickly read.
-func (t *table) longest(full prefix, low, high int) (longest *node) {
-	for ; low <= high; low++ {
-		n := t.find(full.first(low))
-		if n == nil {
+		if n.further.Load() == 0 {
 			break
 		}
-		longest = n
+		i = m.next(i)
 	}
-	return longest
+	return nil, 0
+}
+
+// find returns the node of a prefix and its state, nil if there is none. Without the lock
+// that is not sure if nodes are being moved.
+func (t *table) find(p prefix, hash uint64) (n *node, s state, sure bool) {
+	m := t.memory.Load()
+	if m == nil {
+		return nil, 0, false
+	}
+	n, s = m.find(p, hash)
+	return n, s, n != nil || t.memory.Load() == m
+}
+
+// places are those of all nodes, and the free ones.
+func (t *table) places() []node {
+	if m := t.memory.Load(); m != nil {
+		return m.places
+	}
+	return nil
+}
+
+// put puts a node into the first free place. Others pass it until it has its state.
+func (m *memory) put(p prefix, hash uint64, s state, expires uint32) {
+	i := m.home(hash)
+	for m.places[i].load().kind() != 0 {
+		m.places[i].further.Add(1)
+		i = m.next(i)
+	}
+	m.places[i].put(p, s, expires)
 }
 
 // insert adds a node for a prefix that has none.
-func (t *table) insert(p prefix) *node {
-	if 4*(t.count+1) > 3*len(t.nodes) {
-		t.resize(min(len(t.nodes)*3/2, t.max*4/3+1))
+func (t *table) insert(p prefix, hash uint64, s state, expires uint32) {
+	if places := len(t.places()); 3*(t.count+1) > 2*places {
+		t.move(places * 3 / 2)
 	}
 	t.count++
-	n := t.place(p)
-	*n = node{hi: p.hi, lo: p.lo, kind: p.kind}
-	return n
+	t.memory.Load().put(p, hash, s, expires)
 }
 
-// place returns the free place for a prefix.
-func (t *table) place(p prefix) *node {
-	i := t.home(p)
-	for t.nodes[i].kind != 0 {
-		i = t.next(i)
+// remove removes the node at place i, if it is still in that state, and returns its prefix.
+func (t *table) remove(i int, s state) (p prefix, removed bool) {
+	m := t.memory.Load()
+	p = m.places[i].prefix()
+	if !m.places[i].remove(s) {
+		return p, false
 	}
-	return &t.nodes[i]
-}
-
-func (t *table) resize(places int) {
-	old := t.nodes
-	t.nodes = make([]node, max(minPlaces, places))
-	for i := range old {
-		if old[i].kind != 0 {
-			*t.place(old[i].prefix()) = old[i]
-		}
+	for j := m.home(t.seed.hash(p)); j != i; j = m.next(j) {
+		m.places[j].further.Add(^uint32(0))
 	}
-}
-
-// remove removes the node at place i, where another one may stand then: those behind move
-// up, so that each is still found from where its hash points to.
-func (t *table) remove(i int) {
-	for j := t.next(i); t.nodes[j].kind != 0; j = t.next(j) {
-		home := t.home(t.nodes[j].prefix())
-		if i < j && i < home && home <= j || i > j && (i < home || home <= j) {
-			continue // it would be before that
-		}
-		t.nodes[i] = t.nodes[j]
-		i = j
-	}
-	t.nodes[i] = node{}
 	t.count--
+	return p, true
+}
+
+// move moves all nodes to other memory.
+func (t *table) move(places int) {
+	from := t.places()
+	to := &memory{make([]node, max(minPlaces, places))}
+	t.memory.Store(nil) // who searches now waits for the lock
+	for i := range from {
+		n := &from[i]
+		if p := n.prefix(); p.kind != 0 {
+			s := n.take()
+			to.put(p, t.seed.hash(p), s, n.expires.Load())
+		}
+	}
+	t.memory.Store(to)
 }
 
 // shrink gives back memory that is not needed any more.
 func (t *table) shrink() {
-	switch {
+	switch places := len(t.places()); {
 	case t.count == 0:
-		t.nodes = nil
-	case 5*t.count < 2*len(t.nodes) && len(t.nodes) > minPlaces:
-		t.resize(2 * t.count)
+		t.memory.Store(nil)
+	case 5*t.count < 2*places && places > minPlaces:
+		t.move(2 * t.count)
 	}
 }

@@ -45,19 +45,20 @@ func TestPrefix(t *testing.T) {
 // A table has what a map has.
 func TestTable(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
-	table := table{seed: newSeed(), max: 600}
+	seed := newSeed()
+	table := table{seed: seed}
 	want := make(map[prefix]uint32)
 	for step := range 50_000 {
 		at := prefix{hi: uint64(r.IntN(1000)), kind: fullIPv6}
 		switch _, there := want[at]; {
-		case !there && len(want) < table.max && step%5000 < 3000:
+		case !there && len(want) < 600 && step%5000 < 3000:
 			hits := r.Uint32()
-			table.insert(at).now = hits
+			table.insert(at, seed.hash(at), newState(at.kind, hits), 0)
 			want[at] = hits
 		case there && step%5000 >= 2000:
-			for i := range table.nodes {
-				if table.nodes[i].kind != 0 && table.nodes[i].prefix() == at {
-					table.remove(i)
+			for i := range table.places() {
+				if n := &table.places()[i]; n.prefix() == at {
+					table.remove(i, n.load())
 					break
 				}
 			}
@@ -70,11 +71,50 @@ func TestTable(t *testing.T) {
 			t.Fatalf("step %d: %d nodes, want %d", step, table.count, len(want))
 		}
 		hits, there := want[at]
-		if n := table.find(at); (n != nil) != there || there && n.now != hits {
-			t.Fatalf("step %d: find gives %+v, want %d, %t", step, n, hits, there)
+		if n, s, _ := table.find(at, seed.hash(at)); (n != nil) != there || there && s.hits() != hits {
+			t.Fatalf("step %d: find gives %v, %x, want %d, %t", step, n, s, hits, there)
 		}
 	}
-	if places := len(table.nodes); places > table.max*4/3+1 {
+	if places := len(table.places()); places > 600*5/2 {
 		t.Errorf("the table has %d places", places)
+	}
+	for i := range table.places() {
+		if n := &table.places()[i]; n.load().kind() != 0 {
+			table.remove(i, n.load())
+		}
+	}
+	for i := range table.places() {
+		if n := &table.places()[i]; n.load().kind() != 0 || n.further.Load() != 0 {
+			t.Fatalf("an empty table has a node, or says that there are some further on")
+		}
+	}
+}
+
+// Who has found a node cannot count a hit for another one that came to its place, nor for
+// the same one that has gone and come again.
+func TestGoneNode(t *testing.T) {
+	at := prefix{hi: 1, kind: 1}
+	var n node
+	for range 1000 {
+		n.put(at, newState(at.kind, 7), 0)
+		found := n.load()
+		if !n.is(at, found) || found.hits() != 7 {
+			t.Fatalf("%x", found)
+		}
+		if !n.remove(found) {
+			t.Fatal("a node cannot be removed")
+		}
+		if n.swap(found, found.counted()) {
+			t.Fatal("a hit counts for a node that has gone")
+		}
+		n.put(at, newState(at.kind, 7), 0)
+		if n.swap(found, found.counted()) {
+			t.Fatal("a hit counts for another node")
+		}
+		found = n.load()
+		if !n.swap(found, found.counted()) || n.remove(found) {
+			t.Fatal("a node is removed that has had a hit")
+		}
+		n.take()
 	}
 }
