@@ -72,7 +72,11 @@ type gaugedTransport struct {
 
 // Open implements [evid.Transport].
 func (t gaugedTransport) Open(s evid.Socket) evid.Lane {
-	return gaugedLane{t.Transport.Open(s), t.gauge}
+	l := gaugedLane{t.Transport.Open(s), t.gauge}
+	if suspender, ok := l.Lane.(evid.Suspender); ok {
+		return gaugedSuspender{l, suspender}
+	}
+	return l
 }
 
 type gaugedLane struct {
@@ -86,8 +90,13 @@ func (l gaugedLane) Deliver(batch []evid.Item) {
 	l.gauge.note(batch)
 }
 
+type gaugedSuspender struct {
+	gaugedLane
+	suspender evid.Suspender
+}
+
 // DeliverTask implements [evid.Suspender].
-func (l gaugedLane) DeliverTask(task evid.Task, batch []evid.Item) {
-	l.Lane.(evid.Suspender).DeliverTask(task, batch)
+func (l gaugedSuspender) DeliverTask(task evid.Task, batch []evid.Item) {
+	l.suspender.DeliverTask(task, batch)
 	l.gauge.note(batch)
 }

@@ -172,7 +172,8 @@ func (e *Engine) Close() {
 	e.mu.Unlock()
 	e.goroutines.Wait()
 	for _, w := range e.crew.spare { // nobody adds to them any more
-		w.task.end()
+		e.goroutines.Go(w.task.end)
 	}
+	e.goroutines.Wait()
 	e.notices.close()
 }

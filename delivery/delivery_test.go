@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -157,6 +158,24 @@ func testIdle(t *testing.T, special bool) {
 			t.Errorf("opened %d times, want %d", n, opened)
 		}
 	})
+}
+
+// Who raises and who closes may be locked to a thread.
+func TestLockedToThread(t *testing.T) {
+	for _, host := range []string{"a", "b"} { // one of them suspends
+		inBubble(t, func(f *fixture) {
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			f.subscribe("E_A", host+"/x")
+			for range 3 {
+				f.raise("E_A")
+				synctest.Wait()
+			}
+			f.wantDelivered(host+"/x=1", host+"/x=2", host+"/x=3")
+			f.Close()
+			f.engine.Close()
+		})
+	}
 }
 
 // A lane that was quick is so again when it has been idle: its turn comes before those of

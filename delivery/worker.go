@@ -109,7 +109,7 @@ func newWorker(e *Engine) *worker {
 }
 
 // work is what the worker's task does, each time that it is started.
-func (w *worker) work(*task) {
+func (w *worker) work() {
 	for goesOn := true; goesOn; goesOn = w.task.yield(w.rest) {
 		for more := true; more; more = w.next() {
 			if w.sub != nil {
