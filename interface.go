@@ -57,8 +57,8 @@ type Interface struct {
 
 	closed atomic.Bool
 
-	namesMu sync.RWMutex   // guards the registered names
-	names   map[string]int // places in events
+	names   sync.Map   // of the registered [EventInfo], by name
+	namesMu sync.Mutex // guards events, and adding to names
 	events  []EventInfo
 
 	// Locks are taken in this order: subscribers.changing, of one event only, and then
@@ -99,7 +99,6 @@ func New(opts Options) *Interface {
 		keeper:       opts.Keeper,
 		transports:   opts.Transports,
 		autoRegister: opts.AutoRegister,
-		names:        make(map[string]int),
 		subs:         make(map[string]*subscribers),
 	}
 	i.dismiss = i.dismissSub
@@ -122,14 +121,14 @@ func (i *Interface) register(event string) (EventInfo, error) {
 	}
 	i.namesMu.Lock()
 	defer i.namesMu.Unlock()
-	if id, known := i.names[event]; known {
-		return i.events[id], nil
+	if info, known := i.Event(event); known {
+		return info, nil
 	}
 	if len(i.events) == maxEvents {
 		return EventInfo{}, ErrTooManyEvents
 	}
 	info := EventInfo{Name: strings.Clone(event), ID: len(i.events)} // it may be part of a larger request
-	i.names[info.Name] = info.ID
+	i.names.Store(info.Name, info)
 	i.events = append(i.events, info)
 	return info, nil
 }
@@ -161,20 +160,18 @@ func (i *Interface) ensureRegistered(event string) (EventInfo, error) {
 
 // Events lists the registered events in order of registration.
 func (i *Interface) Events() []EventInfo {
-	i.namesMu.RLock()
-	defer i.namesMu.RUnlock()
+	i.namesMu.Lock()
+	defer i.namesMu.Unlock()
 	return slices.Clone(i.events)
 }
 
 // Event returns one registered event.
 func (i *Interface) Event(name string) (EventInfo, bool) {
-	i.namesMu.RLock()
-	defer i.namesMu.RUnlock()
-	id, known := i.names[name]
+	found, known := i.names.Load(name)
 	if !known {
 		return EventInfo{}, false
 	}
-	return i.events[id], true
+	return found.(EventInfo), true
 }
 
 // ParseSocket reads a socket with the transport of its scheme. The error is a

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/evid/evid"
@@ -23,6 +25,8 @@ const (
 	gatherYields = 100
 	// manyRaises is how many there are in a group that is waited for.
 	manyRaises = 16
+	// wingRaises is how many are woken at a time once their group was written.
+	wingRaises = 16
 )
 
 // A committer writes events to the log, many at a time. While a group of raises is
@@ -36,6 +40,7 @@ type committer struct {
 	written   int    // raises in the last that was
 	writtenAt time.Time
 	idle      chan struct{} // closed when no group is being written, while somebody waits for that
+	spare     []raising     // empty: what the last group had its raises in
 
 	// Of who writes.
 	last  uint64  // position of the newest chunk
@@ -43,13 +48,19 @@ type committer struct {
 	entry []byte
 }
 
-// A group are raises that are written together.
+// A group are raises that are written together. Its raisers are woken wing by wing, as fast
+// as they go on: all at once they would stand in line for one processor, and the others
+// would have to fetch them from there.
 type group struct {
-	raises []raising
+	raises []raising // until it was written, or could not be
 	size   int
-	full   chan struct{} // closed when it takes no more
-	lead   chan struct{} // its first raiser is to write it
-	done   chan struct{} // closed when it was written, or could not be
+	full   chan struct{}                              // closed when it takes no more
+	lead   chan struct{}                              // its first raiser is to write it
+	wings  [maxChunkEvents / wingRaises]chan struct{} // closed once it was written, or could not be
+	woken  atomic.Int32                               // wings that were, or would be if there were as many
+	back   atomic.Int32                               // raisers that have gone on
+	unkept []int                                      // places of raises for whose events nobody was subscribed any more
+	err    error                                      // why it could not be written
 }
 
 // A raising is one raise of a group.
@@ -57,53 +68,60 @@ type raising struct {
 	event *evid.Event
 	list  *list
 	raise *syncRaise // who waits for the attempts; nil: nobody
-	name  int        // place of the list in the chunk
-	kept  bool
-	err   error
+	name  int32      // place of the list in the chunk
 }
 
 // commit writes an event to the log and hands it to its list. It reports whether
 // anybody was still subscribed.
 func (d *disk) commit(r raising) (kept bool, err error) {
-	g, at, leads := d.committer.join(r)
-	if at == 0 && !leads {
-		select {
-		case <-g.lead:
-			leads = true
-		case <-g.done:
-		}
-	}
-	if leads {
+	g, at := d.committer.join(r)
+	wing := g.wings[at/wingRaises]
+	if at == 0 {
+		<-g.lead
 		d.committer.gather(g)
 		d.write(g)
-		close(g.done)
-		d.committer.next(len(g.raises))
+		g.wakeWing()
+		g.wakeWing() // while raisers of one wing go on those of the next are ready to
+		d.committer.next(g.raises)
 	}
-	<-g.done
-	return g.raises[at].kept, g.raises[at].err
+	<-wing
+	if g.back.Add(1)%wingRaises == 0 {
+		g.wakeWing()
+	}
+	return g.err == nil && !slices.Contains(g.unkept, at), g.err
 }
 
-// join adds a raise to the group that is forming. It reports whether the raiser has to
-// write it at once.
-func (c *committer) join(r raising) (g *group, at int, leads bool) {
+// wakeWing wakes one more wing, if there is one.
+func (g *group) wakeWing() {
+	n := int(g.woken.Add(1)) - 1
+	if n < len(g.wings) && g.wings[n] != nil {
+		close(g.wings[n])
+	}
+}
+
+// join adds a raise to the group that is forming, and has it written if no other one is.
+func (c *committer) join(r raising) (g *group, at int) {
 	const perEvent = 64
 	size := r.event.Size() + perEvent
 	for {
 		c.mu.Lock()
 		g = c.forming
 		if g == nil {
-			g = &group{full: make(chan struct{}), lead: make(chan struct{}, 1), done: make(chan struct{})}
-			c.forming = g
+			g = &group{raises: c.spare, full: make(chan struct{}), lead: make(chan struct{}, 1)}
+			c.forming, c.spare = g, nil
 		}
 		if at = len(g.raises); at == 0 || at < maxChunkEvents && g.size+size <= maxChunkBytes {
 			g.raises = append(g.raises, r)
 			g.size += size
-			if leads = !c.busy; leads {
+			if at%wingRaises == 0 {
+				g.wings[at/wingRaises] = make(chan struct{})
+			}
+			if !c.busy {
 				c.busy = true
-				c.expectLocked()
+				c.leadLocked()
 			}
 			c.mu.Unlock()
-			return g, at, leads
+			return g, at
 		}
 		c.mu.Unlock()
 		<-g.full
@@ -132,13 +150,14 @@ func (c *committer) gather(g *group) {
 	c.mu.Unlock()
 }
 
-// expectLocked says how many raises the group that is forming waits for. A lone one, or
-// few, do not wait.
-func (c *committer) expectLocked() {
+// leadLocked has the group written that is forming, and says how many raises it waits for. A
+// lone one, or few, do not wait.
+func (c *committer) leadLocked() {
 	c.expected = len(c.forming.raises)
 	if c.written >= manyRaises && time.Since(c.writtenAt) < gatherTime {
 		c.expected = min(c.expected+c.written, maxChunkEvents)
 	}
+	c.forming.lead <- struct{}{}
 }
 
 // takeLocked lets no more raises into a group.
@@ -147,14 +166,15 @@ func (c *committer) takeLocked(g *group) {
 	close(g.full)
 }
 
-// next has the next group written, if there is one, after one of so many raises.
-func (c *committer) next(written int) {
+// next has the next group written, if there is one, after one of these raises.
+func (c *committer) next(written []raising) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.written, c.writtenAt = written, time.Now()
+	c.written, c.writtenAt = len(written), time.Now()
+	clear(written)
+	c.spare = written[:0]
 	if c.forming != nil {
-		c.expectLocked()
-		c.forming.lead <- struct{}{}
+		c.leadLocked()
 		return
 	}
 	c.busy = false
@@ -214,7 +234,7 @@ func (d *disk) frame(g *group) []byte {
 			r.list.place = len(c.lists)
 			c.lists = append(c.lists, r.list)
 		}
-		r.name = r.list.place
+		r.name = int32(r.list.place)
 		r.event.ID = evid.ID{Epoch: d.queue.epoch, Seq: d.queue.seq.Add(1)}
 	}
 	first := g.raises[0].event
@@ -225,29 +245,36 @@ func (d *disk) frame(g *group) []byte {
 	return c.entry
 }
 
-// hand hands the events of a group that was written to their lists.
+// hand hands the events of a group that was written to their lists: those that are for the
+// same one all at once.
 func (d *disk) hand(g *group, pos uint64) {
-	for rest := g.raises; len(rest) > 0; {
-		rest = rest[rest[0].list.takeRaises(rest, pos):]
+	for from, to := 0, 0; from < len(g.raises); from = to {
+		l := g.raises[from].list
+		for to < len(g.raises) && g.raises[to].list == l {
+			to++
+		}
+		l.takeRaises(g, from, to, pos)
 	}
 	d.applied.Store(pos)
 }
 
-// takeRaises appends the events up to the first that is for another list. It returns
-// how many they are.
-func (l *list) takeRaises(raises []raising, pos uint64) (n int) {
+// takeRaises appends the events of some raises of a group.
+func (l *list) takeRaises(g *group, from, to int, pos uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for ; n < len(raises) && raises[n].list == l; n++ {
-		r := &raises[n]
-		r.event.Shared = l.open > 1
-		r.kept = l.open > 0
+	l.markLocked(pos, g.raises[from].event.ID)
+	l.ring.reserve(to - from)
+	for i := from; i < to; i++ {
+		e := g.raises[i].event
+		e.Shared = l.open > 1
+		if l.open == 0 {
+			g.unkept = append(g.unkept, i)
+		}
 		l.committing--
-		l.appendLocked(entry{event: r.event, pos: pos, size: eventSize(r.event)})
+		l.appendLocked(entry{event: e, pos: pos, size: eventSize(e)})
 	}
 	l.changedLocked()
 	l.wakeLocked()
-	return n
 }
 
 // fail tells the raisers of a group that it was not written, or that nobody knows.
@@ -259,8 +286,8 @@ func (d *disk) fail(g *group, err error) {
 	d.queue.counters.commitFailures.Add(1)
 	d.queue.counters.refused.Add(uint64(len(g.raises)))
 	_, _ = d.health() // from now on it is known to be ill
+	g.err = err
 	for i := range g.raises {
-		g.raises[i].err = err
 		g.raises[i].takeBack()
 	}
 }
@@ -282,7 +309,7 @@ func (d *disk) settle() {
 	if !d.unsettled.Load() || d.store.Health() != nil || !d.committer.lead() {
 		return // or who writes finds them
 	}
-	defer d.committer.next(0)
+	defer d.committer.next(nil)
 	if err := d.catchUp(nil); err == nil {
 		d.unsettled.Store(false)
 	}
@@ -365,6 +392,7 @@ func (l *list) takeChunk(name *chunkName, pos uint64) {
 		if !expiry.IsZero() && !expiry.After(e.Time) {
 			expiry = l.closeDormantLocked(e.Time)
 		}
+		l.markLocked(pos, e.ID)
 		l.appendLocked(entry{event: e, pos: pos, size: eventSize(e)})
 	}
 	l.changedLocked()

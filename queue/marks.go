@@ -24,6 +24,15 @@ const maxMarks = 1024
 // marks are sorted by ordinal, and with that by position.
 type marks []mark
 
+// markLocked notes in which chunk the next event is that is appended. Once for each chunk is
+// enough.
+func (l *list) markLocked(pos uint64, id evid.ID) {
+	if l.behind == 0 {
+		l.marks.forget(l.ring.head)
+	}
+	l.marks.add(mark{l.ring.tail, pos, id})
+}
+
 // before returns the last mark that is not after an ordinal; the zero mark: there is
 // none.
 func (m marks) before(ordinal uint64) mark {

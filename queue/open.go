@@ -317,7 +317,7 @@ func (l *loading) buildList(from *loadedList, events JournalInfo) {
 	made := newList(q, from.name)
 	made.ring.head, made.ring.tail = from.tail, from.tail
 	made.retired = from.retired
-	q.lists[made.name] = made
+	q.lists.Store(made.name, made)
 	for _, id := range slices.Sorted(maps.Keys(from.cursors)) {
 		made.build(from.cursors[id], events)
 	}

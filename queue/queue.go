@@ -52,10 +52,8 @@ type Queue struct {
 	seq       atomic.Uint64 // of the newest event
 	counters  counters
 	closed    chan struct{} // closed by Close: no raiser waits any more
-
-	mu      sync.RWMutex // held for reading by Accept until all are woken
-	lists   map[string]*list
-	refuses atomic.Bool // set with the lock held
+	lists     sync.Map      // of [*list], by name: who raises looks without a lock that all share
+	refuses   atomic.Bool   // looked at with the list's lock held
 }
 
 var _ evid.Restorer = (*Queue)(nil)
@@ -69,7 +67,6 @@ func New(params Params, deliverer Deliverer) *Queue {
 		letters:   letters{maxCount: params.MaxDeadLetters, maxBytes: params.MaxDeadLetterBytes},
 		epoch:     evid.NewEpoch(time.Now()),
 		closed:    make(chan struct{}),
-		lists:     make(map[string]*list),
 	}
 }
 
@@ -112,23 +109,18 @@ type onDisk struct {
 }
 
 func (q *Queue) find(event string) *list {
-	q.mu.RLock()
-	defer q.mu.RUnlock()
-	return q.lists[event]
+	found, _ := q.lists.Load(event)
+	l, _ := found.(*list)
+	return l
 }
 
 func (q *Queue) findOrMake(event string) *list {
 	if l := q.find(event); l != nil {
 		return l
 	}
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	l := q.lists[event]
-	if l == nil {
-		l = newList(q, strings.Clone(event))
-		q.lists[l.name] = l
-	}
-	return l
+	l := newList(q, strings.Clone(event))
+	made, _ := q.lists.LoadOrStore(l.name, l)
+	return made.(*list)
 }
 
 func newList(q *Queue, name string) *list {
@@ -137,9 +129,11 @@ func newList(q *Queue, name string) *list {
 
 // allLists returns the lists there are now.
 func (q *Queue) allLists() []*list {
-	q.mu.RLock()
-	defer q.mu.RUnlock()
-	return slices.Collect(maps.Values(q.lists))
+	var all []*list
+	for _, l := range q.lists.Range {
+		all = append(all, l.(*list))
+	}
+	return all
 }
 
 // Accept implements [evid.Keeper].
@@ -162,18 +156,16 @@ func (q *Queue) Accept(ctx context.Context, e *evid.Event) (kept bool, err error
 // written to disk. It returns the list; nil: the event is not kept. The raiser has to
 // wait for raise; nil: for nothing.
 func (q *Queue) accept(e *evid.Event) (l *list, raise *syncRaise, err error) {
-	q.mu.RLock()
-	defer q.mu.RUnlock()
+	l = q.find(e.Name)
+	if l != nil {
+		e.Time = time.Now() // before: it takes longer than what is done with the lock held
+		l.mu.Lock()
+		defer l.mu.Unlock()
+	}
 	if q.refuses.Load() {
 		return nil, nil, evid.ErrClosed
 	}
-	l = q.lists[e.Name]
-	if l == nil {
-		return nil, nil, nil
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.open == 0 {
+	if l == nil || l.open == 0 {
 		return nil, nil, nil
 	}
 	size := eventSize(e)
@@ -184,7 +176,6 @@ func (q *Queue) accept(e *evid.Event) (l *list, raise *syncRaise, err error) {
 	if raise, err = l.expectLocked(); err != nil {
 		return nil, nil, err
 	}
-	e.Time = time.Now()
 	if q.disk != nil {
 		l.committing++
 		return l, raise, nil
@@ -224,10 +215,6 @@ func (l *list) isFullLocked(events, bytes int) bool {
 func (l *list) appendLocked(e entry) {
 	if d := l.queue.disk; d != nil {
 		d.inMemory.Add(int64(e.size))
-		if l.behind == 0 {
-			l.marks.forget(l.ring.head)
-		}
-		l.marks.add(mark{l.ring.tail, e.pos, e.event.ID})
 	}
 	e.readers = l.atTail
 	l.ring.push(e)
@@ -378,12 +365,19 @@ func (q *Queue) close(event, key string, why evid.Close) (mustSave bool) {
 // Refuse makes the queue accept no more events. When it returns, everyone has
 // been woken for those that it has accepted.
 func (q *Queue) Refuse() {
-	q.mu.Lock()
 	q.refuses.Store(true)
-	q.mu.Unlock()
+	for _, l := range q.allLists() {
+		l.wait()
+	}
 	if q.disk != nil {
 		q.disk.waitIdle()
 	}
+}
+
+// wait waits for who has the lock.
+func (l *list) wait() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 }
 
 // Close refuses, and releases the raisers that wait for an attempt: nobody is
@@ -409,16 +403,14 @@ type Subscriber struct {
 // Subscribers lists the subscribers that are subscribed or for which events
 // wait, sorted by event and socket key.
 func (q *Queue) Subscribers() []Subscriber {
-	q.mu.RLock()
-	lists := maps.Clone(q.lists)
-	q.mu.RUnlock()
+	lists := q.allLists()
+	slices.SortFunc(lists, func(a, b *list) int { return strings.Compare(a.name, b.name) })
 	var subscribers []Subscriber
-	for _, event := range slices.Sorted(maps.Keys(lists)) {
-		l := lists[event]
+	for _, l := range lists {
 		l.mu.Lock()
 		for _, key := range slices.Sorted(maps.Keys(l.cursors)) {
 			c := l.cursors[key]
-			subscribers = append(subscribers, Subscriber{event, c.sub.Socket, c.open, c.countsLocked()})
+			subscribers = append(subscribers, Subscriber{l.name, c.sub.Socket, c.open, c.countsLocked()})
 		}
 		l.mu.Unlock()
 	}
@@ -461,10 +453,8 @@ func (q *Queue) with(event, key string, look func(*Cursor)) bool {
 // Totals returns what became of the events of all subscribers since the start,
 // those included that are no more.
 func (q *Queue) Totals() evid.Counts {
-	q.mu.RLock()
-	defer q.mu.RUnlock()
 	var total evid.Counts
-	for _, l := range q.lists {
+	for _, l := range q.allLists() {
 		l.mu.Lock()
 		total.Add(l.retired)
 		for _, c := range l.cursors {

@@ -44,7 +44,7 @@ func (r *ring) at(ordinal uint64) *entry {
 
 func (r *ring) push(e entry) {
 	if r.len() == len(r.entries) {
-		r.grow()
+		r.reserve(1)
 	}
 	r.tail++
 	*r.at(r.tail - 1) = e
@@ -62,8 +62,16 @@ func (r *ring) pop() {
 	}
 }
 
-func (r *ring) grow() {
-	grown := ring{entries: make([]entry, max(smallestRing, 2*len(r.entries))), head: r.head, tail: r.tail}
+// reserve makes room for so many more.
+func (r *ring) reserve(more int) {
+	room := max(smallestRing, len(r.entries))
+	for room < r.len()+more {
+		room *= 2
+	}
+	if room == len(r.entries) {
+		return
+	}
+	grown := ring{entries: make([]entry, room), head: r.head, tail: r.tail}
 	for n := r.head; n != r.tail; n++ {
 		*grown.at(n) = *r.at(n)
 	}
